@@ -29,8 +29,10 @@ test("struct: a size that the members do not give is refused as it is declared",
 });
 
 test("struct: what is written reads back, wherever it lies", () => {
-  const innerValue = fc.record({ flag: fc.nat(255), address: fc.bigInt({ min: 0n, max: (1n << 64n) - 1n }) });
-  const value = fc.record({
+  const plain = { noNullPrototype: true };
+  const address = fc.bigInt({ min: 0n, max: (1n << 64n) - 1n });
+  const innerValue = fc.record({ flag: fc.nat(255), address }, plain);
+  const fields = {
     a: fc.integer({ min: -128, max: 127 }),
     b: fc.integer({ min: -32768, max: 32767 }),
     c: fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }),
@@ -39,7 +41,8 @@ test("struct: what is written reads back, wherever it lies", () => {
     list: fc.array(fc.nat(65535), { minLength: 5, maxLength: 5 }),
     pair: fc.array(innerValue, { minLength: 2, maxLength: 2 }),
     last: fc.nat(2 ** 32 - 1),
-  });
+  };
+  const value = fc.record(fields, plain);
   fc.assert(
     fc.property(value, fc.nat(64), (sample, offset) => {
       const memory = new Uint8Array(new SharedArrayBuffer(outer.sizeof + 64));
