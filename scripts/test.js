@@ -116,8 +116,13 @@ async function runTests(patterns, name, totals) {
     if (type === "test:pass" || type === "test:fail") record(type, data, report(file), totals);
     else if (type === "test:diagnostic" && data.nesting > 0) report(file).lines.push(`     ${data.message}`);
     else if (type === "test:stdout" || type === "test:stderr") report(file).output += data.message;
-    else if (type === "test:summary") printReport(file, report(file), data.duration_ms);
+    else if (type === "test:summary") {
+      printReport(file, report(file), data.duration_ms);
+      reports.delete(file);
+    }
   }
+  // A file that could not be loaded, ended early or hung sends no summary.
+  for (const [file, unfinished] of reports) printReport(file, unfinished, 0);
   if (stop.signal.aborted) totals.failures.push("interrupted");
 }
 
@@ -135,9 +140,10 @@ function record(type, { name, line, details, skip, todo, file }, report, totals)
   } else if (details.error?.failureType !== "subtestsFailed") {
     totals.failed++;
     report.failed++;
-    const place = `${relative(root, file)}:${line}`;
-    totals.failures.push(`${name}  (${place})`);
-    report.lines.push(`   ✖ ${name}  (${place}, ${seconds(details.duration_ms)})`, indent(explain(details.error)));
+    const path = relative(root, file);
+    const title = name === file ? `${path} itself` : `${name}  (${path}:${line})`;
+    totals.failures.push(title);
+    report.lines.push(`   ✖ ${title}`, indent(explain(details.error)));
   }
 }
 
@@ -149,13 +155,16 @@ function printReport(file, { passed, failed, skipped, lines, output }, milliseco
   ];
   print(`${failed === 0 ? "ok  " : "FAIL"} ${file}: ${counts.join(", ")} (${seconds(milliseconds)})`);
   for (const line of lines) print(line);
-  if (failed > 0 && output.trim() !== "") print(indent(`output of the file:\n${output.trim()}`));
+  if (failed > 0 && output.trim() !== "") print(`   its output:\n${indent(output.trim())}`);
 }
 
 /** What went wrong, with the frames that are ours. */
 function explain(error) {
+  if (error?.failureType === "testCodeFailure" && error.exitCode !== undefined) {
+    return `ended with ${error.signal === null ? `status ${error.exitCode}` : error.signal} before it reported all its tests`;
+  }
   const cause = error?.cause ?? error;
-  const text = cause instanceof Error ? inspect(cause) : String(cause);
+  const text = cause instanceof Error ? (cause.stack ?? cause.message) : inspect(cause);
   return text
     .split("\n")
     .filter((line) => !/^\s+at .*(node:internal|node:async_hooks)/.test(line))
