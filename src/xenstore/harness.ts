@@ -23,11 +23,11 @@ export interface TestServer {
   readonly server: Xenstore;
   readonly log: string[];
   /** Makes a domain exist, introduces it, and gives it a home that it owns. */
-  guest(domain: number): TestGuest;
+  readonly guest: (domain: number) => TestGuest;
   /** Lets deferred work run. */
-  settle(): void;
+  readonly settle: () => void;
   /** Makes time pass. */
-  sleep(milliseconds: number): void;
+  readonly sleep: (milliseconds: number) => void;
 }
 
 const ERROR = 16;

@@ -192,7 +192,7 @@ test("server: a transaction fails if what it looked at has changed, and not for 
 });
 
 test("server: a transaction's events come when it ends, also for nodes it removed", () => {
-  const { server, guest } = testServer();
+  const { guest } = testServer();
   const one = guest(1);
   const two = guest(2);
   one.askBytes(XS.WRITE, writeOf("d/e", ""));
