@@ -2,7 +2,6 @@
 import { controlWord, float, flags, integer, mxcsr, vector, type Random } from "./values.ts";
 import {
   Access,
-  FX_SIZE,
   INITIAL_FX,
   STACK_HIGH,
   unsetRegister,
@@ -90,23 +89,34 @@ export function randomRegisters(random: Random, mode: Mode): BigUint64Array {
 
 export { flags as randomFlags };
 
+/** What the lanes of vector operands are filled with. */
+export type Lanes = "single" | "double" | "any";
+
+function vectorOf(random: Random, lanes: Lanes): bigint {
+  if (lanes === "any" || random.oneIn(8)) return vector(random);
+  if (lanes === "double") return (float(random, "double") << 64n) | float(random, "double");
+  let value = 0n;
+  for (let i = 0; i < 4; i++) value = (value << 32n) | float(random, "single");
+  return value;
+}
+
 /** A random FXSAVE image for vector instructions: XMM registers and MXCSR, an idle x87. */
-export function randomVectorState(random: Random): Uint8Array {
+export function randomVectorState(random: Random, lanes: Lanes): Uint8Array {
   const fx = INITIAL_FX.slice();
   const view = new DataView(fx.buffer);
   view.setUint32(24, mxcsr(random), true);
-  for (let i = 0; i < 16; i++) setWide(view, 160 + 16 * i, vector(random), 128);
+  for (let i = 0; i < 16; i++) setWide(view, 160 + 16 * i, vectorOf(random, lanes), 128);
   return fx;
 }
 
 /** A random FXSAVE image for x87 and MMX: any stack top, mostly full tags, any control word, sticky flags. */
-export function randomX87State(random: Random): Uint8Array {
-  const fx = INITIAL_FX.slice();
+export function randomX87State(random: Random, lanes: Lanes): Uint8Array {
+  const fx = randomVectorState(random, lanes);
   const view = new DataView(fx.buffer);
   const control = controlWord(random);
   const top = random.below(8);
   const sticky = random.oneIn(3) ? random.below(128) : 0;
-  const conditions = random.oneIn(2) ? (random.u32() & 0x4700) >>> 0 : 0;
+  const conditions = random.oneIn(2) ? random.u32() & 0x4700 : 0;
   // A flag that is set and unmasked is a pending exception; keep those rare, every waiting instruction reports them.
   const flagsSet = random.oneIn(8) ? sticky : sticky & (control | 0x40);
   const summary = (flagsSet & ~control & 0x3f) !== 0 ? 0x8080 : 0;
@@ -114,8 +124,6 @@ export function randomX87State(random: Random): Uint8Array {
   view.setUint16(2, flagsSet | conditions | (top << 11) | summary, true);
   view.setUint8(4, random.oneIn(3) ? random.below(256) : 0xff);
   for (let i = 0; i < 8; i++) setWide(view, 32 + 16 * i, x87Register(random), 80);
-  view.setUint32(24, mxcsr(random), true);
-  for (let i = 0; i < 16; i++) setWide(view, 160 + 16 * i, vector(random), 128);
   return fx;
 }
 
@@ -136,11 +144,18 @@ export function bytesOf(value: bigint, size: number): Uint8Array {
 }
 
 /** Content for a memory operand of `size` bytes. */
-export function randomMemory(random: Random, size: number, kind: "integer" | "float" | "vector"): Uint8Array {
-  if (kind === "float" && size === 4) return bytesOf(float(random, "single"), 4);
-  if (kind === "float" && size === 8) return bytesOf(float(random, "double"), 8);
-  if (kind === "float" && size === 10) return bytesOf(float(random, "extended"), 10);
-  if (kind !== "integer" && size === 16) return bytesOf(vector(random), 16);
+export function randomMemory(
+  random: Random,
+  size: number,
+  kind: "integer" | "float" | "vector",
+  lanes: Lanes,
+): Uint8Array {
+  const integers = kind === "integer" || random.oneIn(4);
+  if (size === 16 && kind === "vector") return bytesOf(vectorOf(random, lanes), 16);
+  if (!integers && size === 4) return bytesOf(float(random, "single"), 4);
+  if (!integers && size === 8)
+    return bytesOf(lanes === "single" ? BigInt.asUintN(64, vectorOf(random, lanes)) : float(random, "double"), 8);
+  if (!integers && size === 10) return bytesOf(float(random, "extended"), 10);
   const bytes = new Uint8Array(size);
   for (let at = 0; at < size; at += 8) bytes.set(bytesOf(integer(random), Math.min(8, size - at)), at);
   return bytes;
@@ -159,5 +174,3 @@ export function operandOffset(random: Random, size: number): number {
       return 0x100 + 16 * random.below(0x40);
   }
 }
-
-export { FX_SIZE };

@@ -1,0 +1,46 @@
+/** Instructions that native execution in user mode cannot judge, by mnemonic, and why. Guests test these instead. */
+
+const reasons = {
+  system: "enters the host's kernel",
+  kernel: "emulated by the host's kernel (UMIP)",
+  hypervisor: "answered by the host's hypervisor",
+  host: "its result belongs to the host (time, random numbers, CPU identity)",
+  xstate: "stores or loads what the host's XCR0 enables",
+  monitor: "may stop the host's processor",
+} as const;
+
+const byMnemonic: Readonly<Record<string, keyof typeof reasons>> = {
+  syscall: "system",
+  sysenter: "system",
+  sgdt: "kernel",
+  sidt: "kernel",
+  sldt: "kernel",
+  smsw: "kernel",
+  str: "kernel",
+  vmcall: "hypervisor",
+  vmmcall: "hypervisor",
+  cpuid: "host",
+  rdtsc: "host",
+  rdtscp: "host",
+  rdpid: "host",
+  rdpmc: "host",
+  rdrand: "host",
+  rdseed: "host",
+  xgetbv: "host",
+  xsave: "xstate",
+  xsave64: "xstate",
+  xsaveopt: "xstate",
+  xsaveopt64: "xstate",
+  xsavec: "xstate",
+  xsavec64: "xstate",
+  xrstor: "xstate",
+  xrstor64: "xstate",
+  monitor: "monitor",
+  mwait: "monitor",
+};
+
+/** @returns why an instruction is not compared with the host's, or undefined if it is. */
+export function whyExcluded(mnemonic: string): string | undefined {
+  const key = byMnemonic[mnemonic];
+  return key === undefined ? undefined : reasons[key];
+}
