@@ -165,7 +165,7 @@ function adjustString(draft: Draft): void {
   if (!/^(scas|cmps)/.test(mnemonic) || random.oneIn(4)) return;
   const repeated = new Uint8Array(128).fill(random.pick([0, 0x41, 0xff]));
   repeated[random.below(128)] = 0x42;
-  const start = BigInt(stackPointer(mode, 0)) & 0xffffn;
+  const start = stackPointer(mode, 0) & 0xffffn;
   for (const register of [RSI, RDI]) {
     const offset = Math.min(WINDOW_SIZE - 128, Math.max(0, Number((gpr[register]! & 0xffffn) - start) - 64));
     draft.patches.push({ offset, bytes: repeated });

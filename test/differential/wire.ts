@@ -298,30 +298,40 @@ function readResult(view: DataView, request: Case): Outcome {
   return { ...readEnd(view, request), rflags: view.getUint32(24, true), gpr, fx, selectors, bases, changes };
 }
 
-/** Tells the end of the tested code from its faults: INT3s, unmapped pages and single-stepping all mean "got there". */
-function readEnd(
-  view: DataView,
-  request: Case,
-): Pick<Outcome, "kind" | "vector" | "errorCode" | "faultAddress" | "rip"> {
-  const vector = view.getUint8(2);
-  const errorCode = view.getUint32(4, true);
-  const rip = view.getBigUint64(8, true);
-  const faultAddress = view.getBigUint64(16, true);
-  const reached = (where: bigint) =>
-    ({ kind: "reached", vector: 0, errorCode: 0, faultAddress: 0n, rip: where }) as const;
-  const start = startOf(request);
-  const inside = (where: bigint) => where >= start && where < start + BigInt(request.code.length);
+/** How an execution ended, as a trap handler is told: what native.c and the interpreter's handlers both report. */
+export interface Trap {
+  readonly vector: number;
+  readonly errorCode: number;
+  readonly rip: bigint;
+  readonly cr2: bigint;
+}
 
-  if (vector === REACHED_EXIT) return reached(rip);
-  if (vector === HANG) return { kind: "hang", vector: 0, errorCode: 0, faultAddress: 0n, rip };
-  if (vector === Vector.debug && (request.rflags & 0x100) !== 0) return reached(rip);
-  if (vector === Vector.breakpoint && !inside(rip - 1n)) return reached(rip - 1n);
+type End = Pick<Outcome, "kind" | "vector" | "errorCode" | "faultAddress" | "rip">;
+
+function reachedAt(rip: bigint): End {
+  return { kind: "reached", vector: 0, errorCode: 0, faultAddress: 0n, rip };
+}
+
+/** Tells the end of the tested code from its faults: INT3s, unmapped pages and single-stepping all mean "got there". */
+export function endOf({ vector, errorCode, rip, cr2 }: Trap, request: Case): End {
+  const start = startOf(request);
+  const inside = (where: bigint): boolean => where >= start && where < start + BigInt(request.code.length);
+  if (vector === Vector.debug && (request.rflags & 0x100) !== 0) return reachedAt(rip);
+  if (vector === Vector.breakpoint && !inside(rip - 1n)) return reachedAt(rip - 1n);
   if (vector === Vector.pageFault) {
-    if ((errorCode & FETCH) !== 0 && !inside(rip)) return reached(rip);
-    return { kind: "fault", vector, errorCode, faultAddress, rip };
+    if ((errorCode & FETCH) !== 0 && !inside(rip)) return reachedAt(rip);
+    return { kind: "fault", vector, errorCode, faultAddress: cr2, rip };
   }
   const hasErrorCode = (vector >= 10 && vector <= 13) || vector === 17;
   return { kind: "fault", vector, errorCode: hasErrorCode ? errorCode : 0, faultAddress: 0n, rip };
+}
+
+function readEnd(view: DataView, request: Case): End {
+  const vector = view.getUint8(2);
+  const rip = view.getBigUint64(8, true);
+  if (vector === REACHED_EXIT) return reachedAt(rip);
+  if (vector === HANG) return { kind: "hang", vector: 0, errorCode: 0, faultAddress: 0n, rip };
+  return endOf({ vector, errorCode: view.getUint32(4, true), rip, cr2: view.getBigUint64(16, true) }, request);
 }
 
 /** The first instruction's address, as {@link Outcome.rip} counts. */

@@ -1,0 +1,154 @@
+/** Compares two outcomes of one case, and prints them side by side when they differ. */
+import { Formatter, FormatterSyntax, Decoder, DecoderOptions } from "iced-x86";
+import { REGISTERS } from "./cases.ts";
+import { INITIAL_FX, RFLAGS_COMPARED, type Case, type Outcome, type Patch } from "./wire.ts";
+
+/** What is not to be compared. */
+export interface Ignored {
+  /** RFLAGS bits. */
+  readonly rflags: number;
+  /** Bits of the x87 status word. */
+  readonly statusWord: number;
+  /** Largest difference of a floating-point result, in units in the last place: 0 but for approximations. */
+  readonly ulps: number;
+}
+
+export const NOTHING_IGNORED: Ignored = { rflags: 0, statusWord: 0, ulps: 0 };
+
+/** One thing that two machines have differently, or both alike. */
+interface Line {
+  readonly name: string;
+  readonly before: string;
+  readonly host: string;
+  readonly ours: string;
+}
+
+/** @returns the names of everything that differs; empty if the outcomes are the same. */
+export function differences(request: Case, host: Outcome, ours: Outcome, ignored: Ignored): string[] {
+  return lines(request, host, ours, ignored)
+    .filter((line) => line.host !== line.ours)
+    .map(({ name }) => name);
+}
+
+function lines(request: Case, host: Outcome, ours: Outcome, ignored: Ignored): Line[] {
+  const result: Line[] = [{ name: "end", before: "", host: describeEnd(host), ours: describeEnd(ours) }];
+  const add = (name: string, before: string, hostText: string, ourText: string): void => {
+    if (hostText !== ourText || hostText !== before) result.push({ name, before, host: hostText, ours: ourText });
+  };
+  for (let i = 0; i < 16; i++)
+    if (host.gpr[i] !== ours.gpr[i] || host.gpr[i] !== request.gpr[i])
+      add(REGISTERS[i]!, hex(request.gpr[i]!, 16), hex(host.gpr[i]!, 16), hex(ours.gpr[i]!, 16));
+  const flags = RFLAGS_COMPARED & ~ignored.rflags;
+  add("rflags", flagNames(request.rflags & flags), flagNames(host.rflags & flags), flagNames(ours.rflags & flags));
+  addFx(add, request, host, ours, ignored);
+  const initial = request.selectors;
+  if (initial !== undefined || host.selectors.some((value, i) => value !== ours.selectors[i]))
+    ["es", "cs", "ss", "ds", "fs", "gs"].forEach((name, i) => {
+      const before = initial?.[name as keyof typeof initial] ?? host.selectors[i]!;
+      add(name, hex(before, 4), hex(host.selectors[i]!, 4), hex(ours.selectors[i]!, 4));
+    });
+  if (request.mode === 64)
+    ["fs base", "gs base"].forEach((name, i) =>
+      add(name, hex(request.bases?.[i] ?? 0n, 16), hex(host.bases[i]!, 16), hex(ours.bases[i]!, 16)),
+    );
+  addWindow(add, host.changes, ours.changes);
+  return result;
+}
+
+type Add = (name: string, before: string, host: string, ours: string) => void;
+
+function addFx(add: Add, request: Case, host: Outcome, ours: Outcome, ignored: Ignored): void {
+  const images = [request.fx ?? INITIAL_FX, host.fx, ours.fx];
+  if (images[1] === images[2]) return;
+  const [before, one, other] = images.map(
+    (image) => new DataView(image.buffer, image.byteOffset, image.byteLength),
+  ) as [DataView, DataView, DataView];
+  const field = (name: string, at: number, size: number, ignoredBits = 0n): void => {
+    const read = (view: DataView): string => {
+      let value = 0n;
+      for (let i = size - 1; i >= 0; i--) value = (value << 8n) | BigInt(view.getUint8(at + i));
+      return hex(value & ~ignoredBits, size * 2);
+    };
+    const [hostText, ourText] = [read(one), read(other)];
+    add(
+      name,
+      read(before),
+      hostText,
+      ignored.ulps > 0 && isClose(hostText, ourText, ignored.ulps) ? hostText : ourText,
+    );
+  };
+  field("fcw", 0, 2);
+  field("fsw", 2, 2, BigInt(ignored.statusWord));
+  field("ftw", 4, 1);
+  field("mxcsr", 24, 4);
+  for (let i = 0; i < 8; i++) field(`st${i}`, 32 + 16 * i, 10);
+  for (let i = 0; i < 16; i++) field(`xmm${i}`, 160 + 16 * i, 16);
+}
+
+/** Whether two bit patterns differ by at most `ulps` as integers. */
+function isClose(a: string, b: string, ulps: number): boolean {
+  const distance = BigInt(`0x${a}`) - BigInt(`0x${b}`);
+  return distance <= BigInt(ulps) && -distance <= BigInt(ulps);
+}
+
+function addWindow(add: Add, host: readonly Patch[], ours: readonly Patch[]): void {
+  const qwords = new Map<number, [host: string, ours: string]>();
+  [host, ours].forEach((changes, side) => {
+    for (const { offset, bytes } of changes)
+      for (let at = 0; at < bytes.length; at += 8) {
+        const pair = qwords.get(offset + at) ?? ["unchanged", "unchanged"];
+        pair[side] = Array.from(bytes.subarray(at, at + 8), (byte) => hex(byte, 2)).join(" ");
+        qwords.set(offset + at, pair);
+      }
+  });
+  for (const [offset, [one, other]] of [...qwords].toSorted(([a], [b]) => a - b))
+    add(`window+${hex(offset, 4)}`, "", one, other);
+}
+
+function describeEnd({ kind, vector, errorCode, faultAddress, rip }: Outcome): string {
+  if (kind !== "fault") return `${kind} ${rip.toString(16)}`;
+  const address = vector === 14 ? ` at ${faultAddress.toString(16)}` : "";
+  return `#${VECTORS[vector] ?? vector}(${errorCode.toString(16)})${address}, rip ${rip.toString(16)}`;
+}
+
+const VECTORS: Readonly<Record<number, string>> = {
+  0: "DE", 1: "DB", 3: "BP", 4: "OF", 5: "BR", 6: "UD", 7: "NM", 8: "DF", 10: "TS", 11: "NP", 12: "SS", 13: "GP", 14: "PF",
+  16: "MF", 17: "AC", 19: "XM",
+}; // prettier-ignore
+
+const FLAG_NAMES: readonly (readonly [number, string])[] = [
+  [0, "CF"], [2, "PF"], [4, "AF"], [6, "ZF"], [7, "SF"], [8, "TF"], [10, "DF"], [11, "OF"], [18, "AC"], [21, "ID"],
+]; // prettier-ignore
+
+function flagNames(rflags: number): string {
+  const set = FLAG_NAMES.filter(([position]) => ((rflags >> position) & 1) !== 0).map(([, name]) => name);
+  return set.length === 0 ? "-" : set.join(" ");
+}
+
+function hex(value: bigint | number, digits: number): string {
+  return value.toString(16).padStart(digits, "0");
+}
+
+/** The instruction's bytes and iced's reading of them. */
+export function listing(request: Case): string {
+  const decoder = new Decoder(request.mode, request.code, DecoderOptions.None);
+  decoder.ip = BigInt(request.codeOffset) + (request.mode === 16 ? 0n : 0x2000_0000n);
+  const text = new Formatter(FormatterSyntax.Nasm).format(decoder.decode());
+  return `${request.mode}-bit  ${Array.from(request.code, (byte) => hex(byte, 2)).join(" ")}  ${text}`;
+}
+
+/** A failure as a reader wants it: the instruction, then before, host and ours side by side, * where they differ. */
+export function report(title: string, request: Case, host: Outcome, ours: Outcome, ignored: Ignored): string {
+  const rows = lines(request, host, ours, ignored).map(
+    (line) =>
+      `${line.host === line.ours ? " " : "*"} ${line.name.padEnd(11)} ${line.before.padEnd(34)} ${line.host.padEnd(34)} ${line.ours}`,
+  );
+  const pages = request.pages.map((access) => ["none", "read", "write"][access]).join(", ");
+  return [
+    title,
+    `  ${listing(request)}`,
+    `  pages: ${pages}`,
+    `  ${"".padEnd(11)} ${"before".padEnd(34)} ${"host".padEnd(34)} ours`,
+    ...rows,
+  ].join("\n");
+}

@@ -1,0 +1,46 @@
+/**
+ * What the manuals leave undefined, beyond the flags that a description names itself: flags that depend on a shift
+ * count, results that depend on an operand. Only these are left out of comparisons.
+ */
+import { Flag, statusFlagsMask } from "../../src/x86/flags.ts";
+import type { Instruction } from "../../src/x86/instruction.ts";
+import type { Form } from "./encode.ts";
+import type { Case } from "./wire.ts";
+
+const bit = (name: "cf" | "pf" | "af" | "zf" | "sf" | "of"): number => 1 << Flag[name];
+
+/** RFLAGS bits that are undefined after this execution. */
+export function undefinedFlags(instruction: Instruction, form: Form, request: Case): number {
+  const named = instruction.undefinedFlags.reduce((mask, name) => mask | bit(name), 0);
+  const { mnemonic } = instruction;
+  if (/^(sh[lr]d?|sal|sar|ro[lr]|rc[lr])$/.test(mnemonic)) return shiftFlags(mnemonic, form, request);
+  if (/^i?div$/.test(mnemonic)) return statusFlagsMask;
+  return named;
+}
+
+/** Intel SDM Vol. 2B, "SAL/SAR/SHL/SHR", "RCL/RCR/ROL/ROR" and "SHLD", "SHRD": Flags Affected. */
+function shiftFlags(mnemonic: string, form: Form, request: Case): number {
+  const size = operandBits(form);
+  const count = shiftCount(form, request) & (size === 64 ? 63 : 31);
+  if (count === 0) return 0;
+  const overflow = count === 1 ? 0 : bit("of");
+  if (mnemonic.startsWith("r")) return overflow;
+  if (mnemonic.endsWith("d")) return count > size ? statusFlagsMask : overflow | bit("af");
+  return overflow | bit("af") | (count >= size && mnemonic !== "sar" ? bit("cf") : 0);
+}
+
+function operandBits({ encoding, operandSize }: Form): number {
+  return encoding.operands[0]?.size === "b" ? 8 : operandSize;
+}
+
+function shiftCount({ encoding }: Form, { code, gpr }: Case): number {
+  const last = encoding.operands.at(-1)?.text;
+  if (last === "CL") return Number(gpr[1]! & 0xffn);
+  return last === "1" ? 1 : code.at(-1)!;
+}
+
+/** Whether the destination itself is undefined: SHLD and SHRD by more than the operand has. */
+export function undefinedDestination(mnemonic: string, form: Form, request: Case): boolean {
+  if (!/^sh[lr]d$/.test(mnemonic)) return mnemonic === "bswap" && form.operandSize === 16;
+  return form.operandSize === 16 && (shiftCount(form, request) & 31) > 16;
+}
