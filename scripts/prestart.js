@@ -76,12 +76,12 @@ function npmCi() {
   let output = "";
   child.stdout.on("data", (data) => (output += data));
   child.stderr.on("data", (data) => (output += data));
-  // A terminal sends Ctrl-C to npm as well: it ends first, and its end is reported. `kill` reaches this process alone.
+  // npm would finish unpacking and roll back before it heeded a signal. It need not: `npm ci` begins by removing all.
   let interrupted = null;
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"]) {
     process.on(name, () => {
       interrupted = name;
-      child.kill(name);
+      child.kill("SIGKILL");
     });
   }
   return new Promise((resolve) => {
