@@ -1,0 +1,269 @@
+import type { Access, Statement, Value } from "../../ir/node.ts";
+import { bitsOf } from "../../ir/types.ts";
+import type { Type } from "../../ir/types.ts";
+import type { Memory } from "../../wasm/opcodes.ts";
+import { Vector } from "../../x86/exceptions.ts";
+import { State } from "../../x86/state.ts";
+import { TlbEntry, VcpuLayout } from "../layout.ts";
+import { AccessFlag, slowLoad, slowProbe, slowStore } from "../mmu/slow-access.ts";
+import type { FunctionLowering } from "./function.ts";
+import { memoryInstructions } from "./function.ts";
+import { wasmType } from "./operations.ts";
+
+type Update = Statement & { kind: "update" };
+
+function flagsOf(access: Access): number {
+  return (access.system === true ? AccessFlag.system : 0) | (access.stack === true ? AccessFlag.stack : 0);
+}
+
+/** Keeps the linear address in an i64 local. */
+function addressLocal(lower: FunctionLowering, address: Value): number {
+  const local = lower.temporary("i64");
+  lower.emit(address);
+  lower.code.set(local);
+  return local;
+}
+
+/**
+ * Looks an address up: leaves on the stack whether the access of `bytes` bytes hits. An access that crosses its page has
+ * another page's tag at its last byte, and misses. @returns the local with the entry's address.
+ */
+function lookUp(lower: FunctionLowering, address: number, bytes: number, access: Access, tag: number): number {
+  const { code, around } = lower;
+  const entry = lower.temporary("i32");
+  code.get(address);
+  code.i64(BigInt(12 - TlbEntry.shift));
+  code.op("i64.shr_u");
+  code.op("i32.wrap_i64");
+  if (access.system === true) {
+    code.i32((VcpuLayout.kernelEntries - 1) << TlbEntry.shift);
+    code.op("i32.and");
+    code.get(around.vcpu);
+    code.op("i32.add");
+    code.i32(VcpuLayout.kernelBank);
+  } else {
+    code.get(around.vcpu);
+    code.memory("i32.load", State.tlbMask);
+    code.op("i32.and");
+    code.get(around.vcpu);
+    code.memory("i32.load", State.tlbBank);
+  }
+  code.op("i32.add");
+  code.tee(entry);
+  code.memory("i64.load", tag);
+  code.get(address);
+  if (bytes > 1) {
+    code.i64(BigInt(bytes - 1));
+    code.op("i64.add");
+  }
+  code.i64(-4096n);
+  code.op("i64.and");
+  code.op("i64.eq");
+  return entry;
+}
+
+/** Puts the linear-memory address of a hit on the stack. */
+function hostAddress(lower: FunctionLowering, address: number, entry: number): void {
+  lower.code.get(address);
+  lower.code.op("i32.wrap_i64");
+  lower.code.get(entry);
+  lower.code.memory("i32.load", TlbEntry.addend);
+  lower.code.op("i32.add");
+}
+
+function checkAlignment(lower: FunctionLowering, address: number, access: Access): void {
+  if (access.aligned !== true) return;
+  const { code } = lower;
+  code.get(address);
+  code.op("i32.wrap_i64");
+  code.i32(15);
+  code.op("i32.and");
+  code.if();
+  lower.fault(Vector.GP, () => code.i32(0));
+  code.end();
+}
+
+/** Calls the slow path for `bytes` bytes at address + `offset`. */
+function slowLoadOf(lower: FunctionLowering, address: number, offset: number, bytes: number, flags: number): void {
+  const { code } = lower;
+  lower.callWith(slowLoad, () => {
+    code.get(address);
+    if (offset > 0) {
+      code.i64(BigInt(offset));
+      code.op("i64.add");
+    }
+    code.i32(bytes);
+    code.i32(flags);
+  });
+}
+
+/** Loads by the slow path, leaving a value of `type`. */
+function slowLoadValue(lower: FunctionLowering, type: Type, address: number, flags: number): void {
+  const { code } = lower;
+  slowLoadOf(lower, address, 0, Math.min(bitsOf[type] / 8, 8), flags);
+  if (type === "v128") {
+    code.op("i64x2.splat");
+    slowLoadOf(lower, address, 8, 8, flags);
+    code.lane("i64x2.replace_lane", 1);
+  } else if (type !== "i64") {
+    code.op("i32.wrap_i64");
+  }
+}
+
+/** Stores the value in `local` by the slow path. */
+function slowStoreValue(lower: FunctionLowering, type: Type, address: number, local: number, flags: number): void {
+  const { code } = lower;
+  if (type === "v128") slowProbeOf(lower, address, 16, flags);
+  for (let offset = 0; offset < (type === "v128" ? 16 : 1); offset += 8) {
+    lower.callWith(slowStore, () => {
+      code.get(address);
+      if (offset > 0) {
+        code.i64(BigInt(offset));
+        code.op("i64.add");
+      }
+      code.get(local);
+      if (type === "v128") code.lane("i64x2.extract_lane", offset / 8);
+      else if (type !== "i64") code.op("i64.extend_i32_u");
+      code.i32(Math.min(bitsOf[type] / 8, 8));
+      code.i32(flags);
+    });
+  }
+}
+
+function slowProbeOf(lower: FunctionLowering, address: number, bytes: number, flags: number): void {
+  lower.callWith(slowProbe, () => {
+    lower.code.get(address);
+    lower.code.i32(bytes);
+    lower.code.i32(flags);
+  });
+}
+
+/** A guest load, its value left on the stack. */
+export function lowerLoad(lower: FunctionLowering, type: Type, addressValue: Value, access: Access): void {
+  const { code } = lower;
+  const address = addressLocal(lower, addressValue);
+  checkAlignment(lower, address, access);
+  const entry = lookUp(lower, address, bitsOf[type] / 8, access, TlbEntry.readTag);
+  code.if(wasmType(type));
+  hostAddress(lower, address, entry);
+  code.memory(memoryInstructions.load[type], 0);
+  code.else();
+  slowLoadValue(lower, type, address, flagsOf(access));
+  code.end();
+  lower.release("i32", entry);
+  lower.release("i64", address);
+}
+
+/** A guest store. */
+export function lowerStore(lower: FunctionLowering, addressValue: Value, value: Value, access: Access): void {
+  const { code } = lower;
+  const { type } = value;
+  const address = addressLocal(lower, addressValue);
+  const held = lower.temporary(wasmType(type) as "i32");
+  lower.emit(value);
+  code.set(held);
+  checkAlignment(lower, address, access);
+  const entry = lookUp(lower, address, bitsOf[type] / 8, access, TlbEntry.writeTag);
+  code.if();
+  hostAddress(lower, address, entry);
+  code.get(held);
+  code.memory(memoryInstructions.store[type], 0);
+  code.else();
+  slowStoreValue(lower, type, address, held, flagsOf(access));
+  code.end();
+  lower.release("i32", entry);
+  lower.release("i64", address);
+  lower.release(wasmType(type) as "i32", held);
+}
+
+/** Faults as a store would. */
+export function lowerProbe(lower: FunctionLowering, addressValue: Value, bytes: number, access: Access): void {
+  const address = addressLocal(lower, addressValue);
+  slowProbeOf(lower, address, bytes, flagsOf(access));
+  lower.release("i64", address);
+}
+
+const exchange: Readonly<Partial<Record<Type, Memory>>> = {
+  i8: "i32.atomic.rmw8.cmpxchg_u",
+  i16: "i32.atomic.rmw16.cmpxchg_u",
+  i32: "i32.atomic.rmw.cmpxchg",
+  i64: "i64.atomic.rmw.cmpxchg",
+};
+
+/**
+ * A read-modify-write. Where the page is writable memory, load and store go to one translated address; under LOCK the
+ * store is a compare-and-exchange, and the body is computed again when it fails. Elsewhere (a miss, a page with code,
+ * MMIO, a misaligned locked access) it is a slow load that checks for writing, and a slow store.
+ */
+export function lowerUpdate(lower: FunctionLowering, { address: addressValue, before, body, after, lock }: Update): void {
+  const { code } = lower;
+  const { type } = before;
+  const wasm = wasmType(type) as "i32";
+  const bytes = bitsOf[type] / 8;
+  const atomic = lock ? exchange[type] : undefined;
+  const address = addressLocal(lower, addressValue);
+  const host = lower.temporary("i32");
+  const old = code.local(wasm);
+  const entry = lookUp(lower, address, bytes, {}, TlbEntry.writeTag);
+  code.if("i32");
+  hostAddress(lower, address, entry);
+  code.else();
+  code.i32(0);
+  code.end();
+  code.set(host);
+  if (atomic !== undefined && bytes > 1) {
+    // A misaligned atomic traps: it takes the slow path.
+    code.get(host);
+    code.i32(0);
+    code.get(host);
+    code.i32(bytes - 1);
+    code.op("i32.and");
+    code.op("i32.eqz");
+    code.op("select");
+    code.set(host);
+  }
+  code.get(host);
+  code.if();
+  code.get(host);
+  code.memory(memoryInstructions.load[type], 0);
+  code.set(old);
+  code.else();
+  slowLoadValue(lower, type, address, AccessFlag.write);
+  code.set(old);
+  code.end();
+  lower.bind(before, old);
+  const again = atomic === undefined ? undefined : code.loop();
+  lower.statements(body);
+  const result = lower.temporary(wasm);
+  lower.emit(after);
+  code.set(result);
+  code.get(host);
+  code.if();
+  code.get(host);
+  if (atomic === undefined || again === undefined) {
+    code.get(result);
+    code.memory(memoryInstructions.store[type], 0);
+  } else {
+    const found = lower.temporary(wasm);
+    code.get(old);
+    code.get(result);
+    code.memory(atomic, 0);
+    code.tee(found);
+    code.get(old);
+    code.op(type === "i64" ? "i64.ne" : "i32.ne");
+    code.if();
+    code.get(found);
+    code.set(old);
+    code.br(again);
+    code.end();
+    lower.release(wasm, found);
+  }
+  code.else();
+  slowStoreValue(lower, type, address, result, 0);
+  code.end();
+  if (again !== undefined) code.end();
+  lower.release(wasm, result);
+  lower.release("i32", entry);
+  lower.release("i32", host);
+  lower.release("i64", address);
+}

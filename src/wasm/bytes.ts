@@ -1,0 +1,83 @@
+/** A growing byte string with WebAssembly's number encodings. */
+export class ByteWriter {
+  #bytes: Uint8Array<ArrayBuffer> = new Uint8Array(256);
+  length = 0;
+
+  #reserve(count: number): void {
+    if (this.length + count <= this.#bytes.length) return;
+    const larger = new Uint8Array(Math.max(this.#bytes.length * 2, this.length + count));
+    larger.set(this.#bytes.subarray(0, this.length));
+    this.#bytes = larger;
+  }
+
+  u8(value: number): void {
+    this.#reserve(1);
+    this.#bytes[this.length++] = value;
+  }
+
+  /** Unsigned LEB128 of an integer below 2^53. */
+  unsigned(value: number): void {
+    this.#reserve(8);
+    let rest = value;
+    while (rest >= 0x80) {
+      this.#bytes[this.length++] = (rest % 0x80) | 0x80;
+      rest = Math.floor(rest / 0x80);
+    }
+    this.#bytes[this.length++] = rest;
+  }
+
+  /** Signed LEB128 of an i32. */
+  signed32(value: number): void {
+    this.#reserve(5);
+    let rest = value | 0;
+    while (rest < -0x40 || rest >= 0x40) {
+      this.#bytes[this.length++] = (rest & 0x7f) | 0x80;
+      rest >>= 7;
+    }
+    this.#bytes[this.length++] = rest & 0x7f;
+  }
+
+  /** Signed LEB128 of an i64, given as any BigInt that is congruent to it modulo 2^64. */
+  signed64(value: bigint): void {
+    this.#reserve(10);
+    let rest = BigInt.asIntN(64, value);
+    while (rest < -0x40n || rest >= 0x40n) {
+      this.#bytes[this.length++] = Number(rest & 0x7fn) | 0x80;
+      rest >>= 7n;
+    }
+    this.#bytes[this.length++] = Number(rest & 0x7fn);
+  }
+
+  f64(value: number): void {
+    this.#reserve(8);
+    new DataView(this.#bytes.buffer).setFloat64(this.length, value, true);
+    this.length += 8;
+  }
+
+  f32(value: number): void {
+    this.#reserve(4);
+    new DataView(this.#bytes.buffer).setFloat32(this.length, value, true);
+    this.length += 4;
+  }
+
+  append(bytes: Uint8Array): void {
+    this.#reserve(bytes.length);
+    this.#bytes.set(bytes, this.length);
+    this.length += bytes.length;
+  }
+
+  /** A name: its length in bytes, then ASCII. */
+  name(text: string): void {
+    this.unsigned(text.length);
+    for (let index = 0; index < text.length; index++) this.u8(text.charCodeAt(index));
+  }
+
+  /** The bytes so far; valid until the next write. */
+  view(): Uint8Array<ArrayBuffer> {
+    return this.#bytes.subarray(0, this.length);
+  }
+
+  bytes(): Uint8Array<ArrayBuffer> {
+    return this.#bytes.slice(0, this.length);
+  }
+}

@@ -1,0 +1,212 @@
+import { ByteWriter } from "./bytes.ts";
+import { Lane, Memory, Plain } from "./opcodes.ts";
+import { ValueType } from "./types.ts";
+
+/** A place that a branch leads to: the end of a block or if, the beginning of a loop. */
+export interface Label {
+  readonly depth: number;
+}
+
+/** The body of one function: its locals and its instructions. Branch targets are labels, not relative depths. */
+export class Code {
+  readonly #code = new ByteWriter();
+  readonly #locals: ValueType[] = [];
+  readonly #parameters: number;
+  #depth = 0;
+
+  constructor(parameters: number) {
+    this.#parameters = parameters;
+  }
+
+  /** Declares a local, zero at entry. @returns its index. */
+  local(type: ValueType): number {
+    this.#locals.push(type);
+    return this.#parameters + this.#locals.length - 1;
+  }
+
+  #opcode(opcode: number): void {
+    if (opcode > 0xff) {
+      this.#code.u8(opcode >> 12);
+      this.#code.unsigned(opcode & 0xfff);
+    } else {
+      this.#code.u8(opcode);
+    }
+  }
+
+  op(name: Plain): void {
+    this.#opcode(Plain[name]);
+  }
+
+  /** A load, store or atomic at a constant offset from the address on the stack. Atomics declare natural alignment. */
+  memory(name: Memory, offset: number): void {
+    const [opcode, size] = Memory[name];
+    this.#opcode(opcode);
+    this.#code.unsigned(opcode >> 12 === 0xfe ? 31 - Math.clz32(size) : 0);
+    this.#code.unsigned(offset);
+  }
+
+  lane(name: Lane, lane: number): void {
+    this.#opcode(Lane[name]);
+    this.#code.u8(lane);
+  }
+
+  shuffle(lanes: readonly number[]): void {
+    this.#opcode(0xfd00d);
+    for (const lane of lanes) this.#code.u8(lane);
+  }
+
+  i32(value: number): void {
+    this.#code.u8(0x41);
+    this.#code.signed32(value);
+  }
+
+  i64(value: bigint): void {
+    this.#code.u8(0x42);
+    this.#code.signed64(value);
+  }
+
+  f32(value: number): void {
+    this.#code.u8(0x43);
+    this.#code.f32(value);
+  }
+
+  f64(value: number): void {
+    this.#code.u8(0x44);
+    this.#code.f64(value);
+  }
+
+  /** A vector constant: the 128 bits as a BigInt. */
+  v128(value: bigint): void {
+    this.#opcode(0xfd00c);
+    for (let index = 0n; index < 16n; index++) this.#code.u8(Number((value >> (index * 8n)) & 0xffn));
+  }
+
+  get(local: number): void {
+    this.#code.u8(0x20);
+    this.#code.unsigned(local);
+  }
+
+  set(local: number): void {
+    this.#code.u8(0x21);
+    this.#code.unsigned(local);
+  }
+
+  tee(local: number): void {
+    this.#code.u8(0x22);
+    this.#code.unsigned(local);
+  }
+
+  #open(opcode: number, result?: ValueType): Label {
+    this.#code.u8(opcode);
+    this.#code.u8(result === undefined ? 0x40 : ValueType[result]);
+    this.#depth += 1;
+    return { depth: this.#depth };
+  }
+
+  block(result?: ValueType): Label {
+    return this.#open(0x02, result);
+  }
+
+  loop(result?: ValueType): Label {
+    return this.#open(0x03, result);
+  }
+
+  if(result?: ValueType): Label {
+    return this.#open(0x04, result);
+  }
+
+  else(): void {
+    this.#code.u8(0x05);
+  }
+
+  /** Closes the innermost block, loop or if. */
+  end(): void {
+    this.#code.u8(0x0b);
+    this.#depth -= 1;
+  }
+
+  br(label: Label): void {
+    this.#code.u8(0x0c);
+    this.#code.unsigned(this.#depth - label.depth);
+  }
+
+  brIf(label: Label): void {
+    this.#code.u8(0x0d);
+    this.#code.unsigned(this.#depth - label.depth);
+  }
+
+  brTable(labels: readonly Label[], otherwise: Label): void {
+    this.#code.u8(0x0e);
+    this.#code.unsigned(labels.length);
+    for (const label of labels) this.#code.unsigned(this.#depth - label.depth);
+    this.#code.unsigned(this.#depth - otherwise.depth);
+  }
+
+  call(index: number): void {
+    this.#code.u8(0x10);
+    this.#code.unsigned(index);
+  }
+
+  returnCall(index: number): void {
+    this.#code.u8(0x12);
+    this.#code.unsigned(index);
+  }
+
+  /** Calls through table 0; `type` is a type index of the module. */
+  callIndirect(type: number): void {
+    this.#code.u8(0x11);
+    this.#code.unsigned(type);
+    this.#code.u8(0);
+  }
+
+  returnCallIndirect(type: number): void {
+    this.#code.u8(0x13);
+    this.#code.unsigned(type);
+    this.#code.u8(0);
+  }
+
+  return(): void {
+    this.op("return");
+  }
+
+  memoryFill(): void {
+    this.#opcode(0xfc00b);
+    this.#code.u8(0);
+  }
+
+  memoryCopy(): void {
+    this.#opcode(0xfc00a);
+    this.#code.u8(0);
+    this.#code.u8(0);
+  }
+
+  atomicFence(): void {
+    this.#opcode(0xfe003);
+    this.#code.u8(0);
+  }
+
+  /** The size of the instructions so far, in bytes. */
+  get size(): number {
+    return this.#code.length;
+  }
+
+  /** Writes the function as an entry of the code section. */
+  write(to: ByteWriter): void {
+    const body = new ByteWriter();
+    const runs: [count: number, type: ValueType][] = [];
+    for (const type of this.#locals) {
+      const last = runs.at(-1);
+      if (last !== undefined && last[1] === type) last[0] += 1;
+      else runs.push([1, type]);
+    }
+    body.unsigned(runs.length);
+    for (const [count, type] of runs) {
+      body.unsigned(count);
+      body.u8(ValueType[type]);
+    }
+    body.append(this.#code.view());
+    body.u8(0x0b);
+    to.unsigned(body.length);
+    to.append(body.view());
+  }
+}
