@@ -146,13 +146,11 @@ function explain(output) {
   return `npm ci failed: ${telling(output, /./)}; run \`npm ci\` for the whole story`;
 }
 
-/** The first line of npm's that tells something: without its prefix, and not the pointer to its log. */
+/** The first of npm's error lines that tells something: not a code alone, and not the pointer to its log. */
 function telling(output, wanted) {
-  const lines = output
-    .split("\n")
-    .map((line) => line.replace(/^npm (error|ERR!)\s*/, "").trim())
-    .filter((line) => line !== "" && !line.startsWith("A complete log"));
-  return lines.find((line) => wanted.test(line) && !line.startsWith("code ")) ?? "no reason given";
+  const lines = [...output.matchAll(/^npm (?:error|ERR!) *(.*)$/gm)].map(([, line]) => line.trim());
+  const useful = lines.filter((line) => line !== "" && !/^(code|A complete log)\b/.test(line));
+  return useful.find((line) => wanted.test(line)) ?? useful[0] ?? (output.trim() || "no reason given");
 }
 
 function fail(reason) {

@@ -26,7 +26,7 @@ process.chdir(root);
 const checks = [
   { name: "type check", program: "typescript/bin/tsc", options: ["--noEmit", "-p", "tsconfig.json"] },
   { name: "type check of the core", program: "typescript/bin/tsc", options: ["--noEmit", "-p", "tsconfig.core.json"] },
-  { name: "lint", program: "oxlint/bin/oxlint", options: [] },
+  { name: "lint", program: "oxlint/bin/oxlint", options: ["--format=unix"] },
   { name: "format", program: "oxfmt/bin/oxfmt", options: ["--list-different"] },
 ];
 
@@ -129,12 +129,14 @@ async function runTests(patterns, name, totals) {
 /** Takes in the end of one test. Suites, and tests that failed only because a part of them did, are not counted again. */
 function record(type, { name, line, details, skip, todo, file }, report, totals) {
   if (details.type === "suite" && type === "test:pass") return;
+  // A file stands for itself only when no test of it was heard of.
+  const silent = name === file && type === "test:pass";
   if (skip !== undefined || todo !== undefined) {
     totals.skipped++;
     report.skipped++;
     const reason = typeof skip === "string" && skip !== "" ? skip : name;
     totals.reasons.set(reason, (totals.reasons.get(reason) ?? 0) + 1);
-  } else if (type === "test:pass") {
+  } else if (type === "test:pass" && !silent) {
     totals.passed++;
     report.passed++;
   } else if (details.error?.failureType !== "subtestsFailed") {
@@ -143,7 +145,10 @@ function record(type, { name, line, details, skip, todo, file }, report, totals)
     const path = relative(root, file);
     const title = name === file ? `${path} itself` : `${name}  (${path}:${line})`;
     totals.failures.push(title);
-    report.lines.push(`   ✖ ${title}`, indent(explain(details.error)));
+    report.lines.push(
+      `   ✖ ${title}`,
+      indent(silent ? "ended with status 0 and reported no test" : explain(details.error)),
+    );
   }
 }
 
