@@ -1,0 +1,51 @@
+/** A running domain, as the SDK and the commands hold it. */
+
+import type { DomainId } from "../abi/types.ts";
+
+/** How a domain came to its end. */
+export type Ending =
+  /** It shut itself down, for one of Xen's reasons. */
+  | { readonly kind: "shutdown"; readonly reason: ShutdownReason }
+  /** A fault while delivering a double fault. Xen's reason for it is a reboot; a user wants to know. */
+  | { readonly kind: "triple-fault" }
+  /** {@link Guest.destroy} was called. */
+  | { readonly kind: "destroyed" }
+  /** This program could not go on with it. */
+  | { readonly kind: "failed"; readonly error: Error };
+
+/** Why a guest shut down. xen/include/public/sched.h, SHUTDOWN_*. */
+export type ShutdownReason = "poweroff" | "reboot" | "suspend" | "crash" | "watchdog" | "soft-reset";
+
+/** Counters of a domain, since it was created. */
+export interface GuestStatistics {
+  /** Seconds of the host's time since it was unpaused. */
+  readonly seconds: number;
+  /** Guest instructions. */
+  readonly instructions: number;
+  /** Exits to the hypervisor by kind, where they are counted. */
+  readonly exits: Readonly<Record<string, number>>;
+}
+
+/** A guest's console: the PV console's bytes. */
+export interface GuestConsole {
+  /** What the guest prints. A reader that is slow slows the guest's printing. */
+  readonly readable: ReadableStream<Uint8Array>;
+  /** What is typed. A write is done when the guest's ring has all of it. */
+  readonly writable: WritableStream<Uint8Array>;
+}
+
+/** A domain. */
+export interface Guest extends AsyncDisposable {
+  readonly id: DomainId;
+  readonly name: string;
+  readonly console: GuestConsole;
+  /** Kept when the domain has ended; never broken. */
+  readonly ended: Promise<Ending>;
+  /** Asks the guest to shut down: `control/shutdown` in xenstore. Whether it does is the guest's. */
+  shutdown(how: "poweroff" | "reboot"): void;
+  /** Ends the domain at once and gives its memory back. */
+  destroy(): Promise<void>;
+  statistics(): GuestStatistics;
+  /** A vCPU's registers when it last stopped, for people: several lines. */
+  registers(): string | undefined;
+}
