@@ -46,9 +46,9 @@ feed() {
   done
 }
 
-# Standard error of a command, in base64 between escapes. Each is one write, so that it stands whole between others.
+# Standard error of a command, in hexadecimal between escapes. Each is one write, so that it stands whole between others.
 frame() {
-  while dd bs=32768 count=1 2>/dev/null | base64 | {
+  while dd bs=32768 count=1 2>/dev/null | hexdump -v -e '240/1 "%02x" "\n"' | {
     ended=1
     while read -r line; do
       ended=0
