@@ -252,7 +252,13 @@ function checksum(table: Uint8Array): number {
 }
 
 function port(address: number, bits: number): ReturnType<typeof generic_address.zero> {
-  return { address_space_id: 1, register_bit_width: bits, register_bit_offset: 0, access_size: 0, address: BigInt(address) };
+  return {
+    address_space_id: 1,
+    register_bit_width: bits,
+    register_bit_offset: 0,
+    access_size: 0,
+    address: BigInt(address),
+  };
 }
 
 function fixedDescription(facsAddress: number, dsdtAddress: number): Uint8Array {
@@ -324,8 +330,24 @@ function rootPointer(rsdtAddress: number, xsdtAddress: number): Uint8Array {
 function dsdt(maximum: number): Uint8Array {
   const variables = [
     aml.memoryRegion("BIOS", aml.integer(ACPI_INFO_ADDRESS), acpi_info.sizeof),
-    aml.field("BIOS", ["UAR1", 1], ["UAR2", 1], ["LTP1", 1], ["HPET", 1], ["", 12], ["NCPU", 16], ["PMIN", 32], ["PLEN", 32],
-      ["MSUA", 32], ["MAPA", 32], ["VGIA", 32], ["LMIN", 32], ["HMIN", 32], ["LLEN", 32], ["HLEN", 32]),
+    aml.field(
+      "BIOS",
+      ["UAR1", 1],
+      ["UAR2", 1],
+      ["LTP1", 1],
+      ["HPET", 1],
+      ["", 12],
+      ["NCPU", 16],
+      ["PMIN", 32],
+      ["PLEN", 32],
+      ["MSUA", 32],
+      ["MAPA", 32],
+      ["VGIA", 32],
+      ["LMIN", 32],
+      ["HMIN", 32],
+      ["LLEN", 32],
+      ["HLEN", 32],
+    ),
   ];
   const entryOf = aml.method(
     "PMAT",
@@ -342,7 +364,12 @@ function dsdt(maximum: number): Uint8Array {
       aml.field("MATR", ["MAT_", 64]),
       aml.field("MATR", ["", 32], ["FLG_", 1]),
       aml.method("_MAT", 0, aml.returns(aml.reference("PMAT", aml.integer(i), aml.reference("MAT_")))),
-      aml.method("_STA", 0, aml.when(aml.reference("FLG_"), aml.returns(aml.integer(0xf))), aml.returns(aml.integer(0))),
+      aml.method(
+        "_STA",
+        0,
+        aml.when(aml.reference("FLG_"), aml.returns(aml.integer(0xf))),
+        aml.returns(aml.integer(0)),
+      ),
       aml.method("_EJ0", 1, aml.sleep(200)),
     ),
   );

@@ -28,7 +28,8 @@ function name(text: string): Aml {
 /** An integer constant in its shortest form. */
 export function integer(value: number): Aml {
   if (value === 0 || value === 1) return [value];
-  const le = (bytes: number): number[] => Array.from({ length: bytes }, (_, i) => Math.floor(value / 2 ** (8 * i)) % 256);
+  const le = (bytes: number): number[] =>
+    Array.from({ length: bytes }, (_, i) => Math.floor(value / 2 ** (8 * i)) % 256);
   if (value < 1 << 8) return [0x0a, ...le(1)];
   if (value < 1 << 16) return [0x0b, ...le(2)];
   return value < 2 ** 32 ? [0x0c, ...le(4)] : [0x0e, ...le(8)];

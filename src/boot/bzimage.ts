@@ -44,19 +44,30 @@ export interface UnpackedKernel {
  * @param limit the most bytes it may expand to.
  * @throws XenError "not-a-kernel", "unsupported-compression", "bad-archive".
  */
-export function unpackBzImage(bytes: Uint8Array, decompressors: Decompressors, name: string, limit: number): UnpackedKernel {
+export function unpackBzImage(
+  bytes: Uint8Array,
+  decompressors: Decompressors,
+  name: string,
+  limit: number,
+): UnpackedKernel {
   const header = view(bytes);
   const version = header.getUint16(AT_VERSION, true);
   if (version < VERSION_WITH_PAYLOAD) {
     const text = `${version >> 8}.${String(version & 0xff).padStart(2, "0")}`;
-    throw new XenError("not-a-kernel", `kernel "${name}": boot protocol ${text} is too old; 2.08 (Linux 2.6.26) is needed`);
+    throw new XenError(
+      "not-a-kernel",
+      `kernel "${name}": boot protocol ${text} is too old; 2.08 (Linux 2.6.26) is needed`,
+    );
   }
   // Zero means four, for boot sectors from before the field.
   const setupSectors = header.getUint8(AT_SETUP_SECTORS) || 4;
   const start = (setupSectors + 1) * SECTOR_BYTES + header.getUint32(AT_PAYLOAD_OFFSET, true);
   const length = header.getUint32(AT_PAYLOAD_LENGTH, true);
   if (length < 4 || start + length > bytes.length) {
-    throw new XenError("not-a-kernel", `kernel "${name}": cut off: its payload ends at ${start + length} of ${bytes.length} bytes`);
+    throw new XenError(
+      "not-a-kernel",
+      `kernel "${name}": cut off: its payload ends at ${start + length} of ${bytes.length} bytes`,
+    );
   }
   const payload = bytes.subarray(start, start + length);
   const initialBytes = version >= VERSION_WITH_INIT_SIZE ? header.getUint32(AT_INIT_SIZE, true) : undefined;
@@ -69,7 +80,10 @@ export function unpackBzImage(bytes: Uint8Array, decompressors: Decompressors, n
   const compressed = compression === "gzip" ? payload : payload.subarray(0, length - 4);
   const size = view(payload).getUint32(length - 4, true);
   if (size > limit) {
-    throw new XenError("not-a-kernel", `kernel "${name}": says it expands to ${size} bytes; at most ${limit} are allowed`);
+    throw new XenError(
+      "not-a-kernel",
+      `kernel "${name}": says it expands to ${size} bytes; at most ${limit} are allowed`,
+    );
   }
   const image = decompress(compression, compressed, limit, decompressors, `kernel "${name}"`);
   if (image.length !== size) {

@@ -55,7 +55,10 @@ export function decompress(
 ): Uint8Array {
   const decode = decoderOf(compression, decompressors);
   if (decode === undefined) {
-    throw new XenError("unsupported-compression", `${what}: compressed with ${compression}, which is not supported here`);
+    throw new XenError(
+      "unsupported-compression",
+      `${what}: compressed with ${compression}, which is not supported here`,
+    );
   }
   try {
     return decode(bytes, limit);

@@ -13,7 +13,13 @@ export type CpioEntry =
   | { readonly type: "directory"; readonly path: string; readonly mode: number }
   | { readonly type: "file"; readonly path: string; readonly mode: number; readonly contents: Uint8Array }
   | { readonly type: "symlink"; readonly path: string; readonly target: string }
-  | { readonly type: "character"; readonly path: string; readonly mode: number; readonly major: number; readonly minor: number };
+  | {
+      readonly type: "character";
+      readonly path: string;
+      readonly mode: number;
+      readonly major: number;
+      readonly minor: number;
+    };
 
 /** The bytes of an ASCII text: the core has no TextEncoder. */
 export function asciiBytes(text: string): Uint8Array<ArrayBuffer> {
@@ -29,7 +35,12 @@ export function asciiBytes(text: string): Uint8Array<ArrayBuffer> {
  * is a multiple of 4: Linux accepts several archives one after the other, and later entries replace earlier ones.
  */
 export function cpioArchive(entries: readonly CpioEntry[]): Uint8Array<ArrayBuffer> {
-  const records = entries.map((entry, index) => ({ entry, inode: index + 1, path: entry.path, contents: contentsOf(entry) }));
+  const records = entries.map((entry, index) => ({
+    entry,
+    inode: index + 1,
+    path: entry.path,
+    contents: contentsOf(entry),
+  }));
   const size = (path: string, contents: number): number =>
     alignUp(HEADER_BYTES + path.length + 1, 4) + alignUp(contents, 4);
   const total = records.reduce((sum, { path, contents }) => sum + size(path, contents.length), size(TRAILER, 0));

@@ -66,7 +66,8 @@ export function parseElf(bytes: Uint8Array, name: string): ElfFile {
   const natural = (at: number): number => {
     if (!wide) return view.getUint32(at, true);
     const value = view.getBigUint64(at, true);
-    if (value > BigInt(Number.MAX_SAFE_INTEGER)) throw fail(`a header holds the impossible value 0x${value.toString(16)}`);
+    if (value > BigInt(Number.MAX_SAFE_INTEGER))
+      throw fail(`a header holds the impossible value 0x${value.toString(16)}`);
     return Number(value);
   };
   const slice = (offset: number, size: number, what: string): Uint8Array => {
@@ -94,14 +95,17 @@ export function parseElf(bytes: Uint8Array, name: string): ElfFile {
     if (type === PT_LOAD) {
       const memoryBytes = natural(wide ? at + 40 : at + 20);
       if (fileBytes > memoryBytes) throw fail("a segment has more bytes in the file than in memory");
-      if (memoryBytes > 0) segments.push({ physicalAddress, contents: slice(offset, fileBytes, "a segment"), memoryBytes });
+      if (memoryBytes > 0)
+        segments.push({ physicalAddress, contents: slice(offset, fileBytes, "a segment"), memoryBytes });
     } else if (type === PT_NOTE && offset !== 0) {
       // Xen skips a segment at offset zero, which some linkers made for notes that are not in the file.
       notes.push(...parseNotes(slice(offset, fileBytes, "a note segment")));
     }
   }
   if (notes.length === 0) {
-    const sectionHeaders = wide ? table(natural(40), 58, 64, "section headers") : table(natural(32), 46, 40, "section headers");
+    const sectionHeaders = wide
+      ? table(natural(40), 58, 64, "section headers")
+      : table(natural(32), 46, 40, "section headers");
     for (const at of positions(sectionHeaders)) {
       if (view.getUint32(at + 4, true) !== SHT_NOTE) continue;
       const offset = natural(wide ? at + 24 : at + 16);
@@ -119,7 +123,7 @@ function positions(table: Table): number[] {
 function parseNotes(bytes: Uint8Array): ElfNote[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const notes: ElfNote[] = [];
-  for (let at = 0; at + 12 <= bytes.length; ) {
+  for (let at = 0; at + 12 <= bytes.length;) {
     const ownerBytes = view.getUint32(at, true);
     const descriptionBytes = view.getUint32(at + 4, true);
     const description = at + 12 + alignUp(ownerBytes, 4);

@@ -52,7 +52,10 @@ export function loadKernel(file: Uint8Array, name: string, decompressors: Decomp
   const start = Math.min(...elf.segments.map((segment) => segment.physicalAddress));
   const loadedEnd = Math.max(...elf.segments.map((segment) => segment.physicalAddress + segment.memoryBytes));
   if (entry < start || entry >= loadedEnd) {
-    throw new XenError("no-pvh-entry", `kernel "${name}": its PVH entry point 0x${entry.toString(16)} lies outside the kernel`);
+    throw new XenError(
+      "no-pvh-entry",
+      `kernel "${name}": its PVH entry point 0x${entry.toString(16)} lies outside the kernel`,
+    );
   }
   const guestOs = textNote(notes.find((note) => note.type === XEN_ELFNOTE.GUEST_OS));
   const features = notes.find((note) => note.type === XEN_ELFNOTE.SUPPORTED_FEATURES);

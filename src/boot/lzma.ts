@@ -179,6 +179,11 @@ export class LzmaDecoder {
     return this.at;
   }
 
+  /** Whether the last stretch ended as the encoder ends one: an end marker may still follow where this says no. */
+  get ended(): boolean {
+    return this.code === 0;
+  }
+
   private normalize(): void {
     this.range = (this.range << 8) >>> 0;
     this.code = ((this.code << 8) | (this.input[this.at++] ?? 0)) >>> 0;

@@ -105,7 +105,8 @@ export function layOutPvh(options: PvhOptions): PvhDomain {
       `command line: ${commandLine.length - 1} bytes long; Linux takes at most ${COMMAND_LINE_BYTES - 1}`,
     );
   }
-  if (options.commandLine.includes("\0")) throw new XenError("invalid-argument", "command line: contains a NUL character");
+  if (options.commandLine.includes("\0"))
+    throw new XenError("invalid-argument", "command line: contains a NUL character");
 
   // One segment, as libxl makes it: start_info, the command line, the module list, the memory map.
   const commandLineAt = hvm_start_info.sizeof;
@@ -116,7 +117,10 @@ export function layOutPvh(options: PvhOptions): PvhDomain {
   const end = initrdAddress + (initrd?.length ?? 0);
   if (end > LOAD_LIMIT) {
     if (startInfoAddress + segment.length > LOAD_LIMIT) {
-      throw new XenError("not-a-kernel", `kernel "${kernel.name}": reaches past the first GiB, where a PVH kernel must be`);
+      throw new XenError(
+        "not-a-kernel",
+        `kernel "${kernel.name}": reaches past the first GiB, where a PVH kernel must be`,
+      );
     }
     throw new XenError("bad-initrd", `initrd: ${initrd?.length} bytes do not fit into the first GiB behind the kernel`);
   }

@@ -93,7 +93,10 @@ function takeBlockHeader(reader: Reader, sizeByte: number): BlockHeader {
     const properties = take(header, Number(takeVariableLength(header)));
     if (id === FILTER_LZMA2 && i === filters) continue;
     if (id !== FILTER_X86 || filters !== 2) {
-      throw new XenError("unsupported-compression", `xz data uses filter 0x${id.toString(16)}; only x86 and LZMA2 are known`);
+      throw new XenError(
+        "unsupported-compression",
+        `xz data uses filter 0x${id.toString(16)}; only x86 and LZMA2 are known`,
+      );
     }
     x86Start = properties.length === 4 ? word(properties, 0) : 0;
   }
@@ -132,7 +135,8 @@ function takeLzma2(reader: Reader, output: Output, limit: number, enough: Enough
     else if (control >= 0xa0) decoder.resetState();
     const chunk = take(reader, compressedSize);
     reserve(output, size, limit);
-    if (decoder.decode(chunk, 0, output, dictionaryStart, size, limit) !== compressedSize) {
+    const used = decoder.decode(chunk, 0, output, dictionaryStart, size, limit);
+    if (used !== compressedSize || !decoder.ended) {
       throw corrupt("a chunk's size is wrong");
     }
   }
@@ -163,12 +167,7 @@ function takeIndex(reader: Reader, blocks: readonly bigint[]): void {
   if (crc32(reader.bytes.subarray(start, reader.at - 4)) !== stored) throw corrupt("the index's check fails");
 }
 
-function takeStream(
-  reader: Reader,
-  output: Output,
-  limit: number,
-  enough: Enough | undefined,
-): "whole" | "enough" {
+function takeStream(reader: Reader, output: Output, limit: number, enough: Enough | undefined): "whole" | "enough" {
   const header = take(reader, HEADER_BYTES);
   if (XZ_MAGIC.some((byte, i) => header[i] !== byte)) throw corrupt("it does not begin as xz does");
   if (crc32(header.subarray(6, 8)) !== word(header, 8)) throw corrupt("the stream header's check fails");
@@ -184,7 +183,8 @@ function takeStream(
     if (ended === "enough") return "enough";
     const data = output.bytes.subarray(start, output.length);
     if (x86Start !== undefined) undoX86Filter(data, x86Start);
-    if (uncompressedSize !== undefined && uncompressedSize !== BigInt(data.length)) throw corrupt("a block's size is wrong");
+    if (uncompressedSize !== undefined && uncompressedSize !== BigInt(data.length))
+      throw corrupt("a block's size is wrong");
     while ((reader.at - compressedStart) % 4 !== 0) if (takeByte(reader) !== 0) throw corrupt("padding is not zero");
     verifyCheck(check, take(reader, CHECK_BYTES[check]!), data);
     blocks.push(BigInt(data.length));

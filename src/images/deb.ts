@@ -43,9 +43,13 @@ interface Member {
 
 /** The ar member `data.tar` with whatever suffix. */
 function dataMember(deb: Uint8Array, what: string): Member {
-  if (ascii.decode(deb.subarray(0, 8)) !== "!<arch>\n") throw new XenError("bad-archive", `${what}: not a Debian package`);
-  for (let at = 8; at + 60 <= deb.length; ) {
-    const name = ascii.decode(deb.subarray(at, at + 16)).trim().replace(/\/$/, "");
+  if (ascii.decode(deb.subarray(0, 8)) !== "!<arch>\n")
+    throw new XenError("bad-archive", `${what}: not a Debian package`);
+  for (let at = 8; at + 60 <= deb.length;) {
+    const name = ascii
+      .decode(deb.subarray(at, at + 16))
+      .trim()
+      .replace(/\/$/, "");
     const bytes = Number(ascii.decode(deb.subarray(at + 48, at + 58)).trim());
     const start = at + 60;
     if (!Number.isSafeInteger(bytes) || bytes < 0 || start + bytes > deb.length) break;
@@ -74,7 +78,8 @@ function unpackTar(
   // The package's own digest has been checked, so that what follows the wanted file need not be decoded.
   if (suffix === ".xz") return decodeXz(member.contents, MAXIMUM_TAR_BYTES, enough);
   const compression = SUFFIXES[suffix];
-  if (compression === undefined) throw new XenError("unsupported-compression", `${what}: ${member.name} is not supported`);
+  if (compression === undefined)
+    throw new XenError("unsupported-compression", `${what}: ${member.name} is not supported`);
   return decompress(compression, member.contents, MAXIMUM_TAR_BYTES, decompressors, what);
 }
 
@@ -90,11 +95,12 @@ export interface TarFile {
  */
 export function findInTar(tar: Uint8Array, matches: (path: string) => boolean): TarFile | "absent" | "cut-off" {
   let longPath: string | undefined;
-  for (let at = 0; at + BLOCK_BYTES <= tar.length; ) {
+  for (let at = 0; at + BLOCK_BYTES <= tar.length;) {
     const header = tar.subarray(at, at + BLOCK_BYTES);
     if (header[0] === 0) return "absent";
     const bytes = Number.parseInt(text(header, 124, 12), 8);
-    if (!Number.isSafeInteger(bytes) || bytes < 0) throw new XenError("bad-archive", "tar archive: a header is damaged");
+    if (!Number.isSafeInteger(bytes) || bytes < 0)
+      throw new XenError("bad-archive", "tar archive: a header is damaged");
     const start = at + BLOCK_BYTES;
     const contents = tar.subarray(start, start + bytes);
     at = start + Math.ceil(bytes / BLOCK_BYTES) * BLOCK_BYTES;
@@ -108,7 +114,8 @@ export function findInTar(tar: Uint8Array, matches: (path: string) => boolean): 
       longPath = /(?:^|\n)\d+ path=([^\n]*)\n/.exec(ascii.decode(contents))?.[1];
       continue;
     }
-    const prefix = text(header, 257, 5) === "ustar" && text(header, 345, 155) !== "" ? `${text(header, 345, 155)}/` : "";
+    const prefix =
+      text(header, 257, 5) === "ustar" && text(header, 345, 155) !== "" ? `${text(header, 345, 155)}/` : "";
     const path = (longPath ?? `${prefix}${text(header, 0, 100)}`).replace(/^\.\//, "");
     longPath = undefined;
     if ((type === "0" || type === "\0") && matches(path)) return { path, contents };

@@ -98,9 +98,13 @@ async function attempts(
       { cause: failure },
     );
   }
-  throw new XenError("mirror-unreachable", `${url}: cannot be fetched (${reason}); check the network or choose a --mirror`, {
-    cause: failure,
-  });
+  throw new XenError(
+    "mirror-unreachable",
+    `${url}: cannot be fetched (${reason}); check the network or choose a --mirror`,
+    {
+      cause: failure,
+    },
+  );
 }
 
 /** What has come of a file so far. */
@@ -142,7 +146,10 @@ async function receive(
       file.chunks.push(chunk);
       file.bytes += chunk.length;
       if (file.bytes > limit) {
-        throw new XenError("bad-checksum", `${url}: longer than the ${limit} bytes it should have; choose another --mirror`);
+        throw new XenError(
+          "bad-checksum",
+          `${url}: longer than the ${limit} bytes it should have; choose another --mirror`,
+        );
       }
       received(file.bytes, total);
     }

@@ -72,7 +72,8 @@ function oneLineEntries(text: string): AptEntry[] {
 function deb822Entries(text: string): AptEntry[] {
   return parseParagraphs(text).flatMap((paragraph) => {
     const field = (name: string): string[] => words(paragraph.get(name) ?? "");
-    if (!field("types").includes("deb") || /^(?:no|false|0|off|disable)$/i.test(paragraph.get("enabled") ?? "")) return [];
+    if (!field("types").includes("deb") || /^(?:no|false|0|off|disable)$/i.test(paragraph.get("enabled") ?? ""))
+      return [];
     return field("uris").map((uri) => ({ uri, suites: field("suites"), components: field("components") }));
   });
 }

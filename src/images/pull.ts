@@ -73,7 +73,11 @@ const INDEX_PATH = "main/binary-amd64/Packages";
  * Without `refresh` a complete image needs no network and no writing.
  * @throws XenError: see the functions that this calls; the message says what to do.
  */
-export async function pullImage(reference: string, host: PullHost, refresh: "refresh" | "keep" = "keep"): Promise<Image> {
+export async function pullImage(
+  reference: string,
+  host: PullHost,
+  refresh: "refresh" | "keep" = "keep",
+): Promise<Image> {
   const entry = catalogueEntry(reference);
   if (refresh === "keep") {
     const manifest = await findComplete(host.store, entry.reference);
@@ -164,7 +168,8 @@ async function pull(entry: CatalogueEntry, before: Manifest | undefined, host: P
   const bzImage = fileInPackage(kernelDeb, (path) => isKernel.test(path), host.decompressors, `package ${kernel.name}`);
   const isBusybox = /^(?:usr\/)?bin\/busybox$/;
   const shell = fileInPackage(busyboxDeb, (path) => isBusybox.test(path), host.decompressors, "package busybox-static");
-  if (!isBzImage(bzImage.contents)) throw new XenError("not-a-kernel", `package ${kernel.name}: ${bzImage.path} is no bzImage`);
+  if (!isBzImage(bzImage.contents))
+    throw new XenError("not-a-kernel", `package ${kernel.name}: ${bzImage.path} is no bzImage`);
   const { image } = unpackBzImage(bzImage.contents, host.decompressors, bzImage.path, MAXIMUM_KERNEL_BYTES);
 
   const put = async (contents: Uint8Array): Promise<Blob> => {
@@ -224,7 +229,8 @@ async function fetchRelease(codename: string, host: PullHost): Promise<SignedRel
 
 async function fetchIndex(mirror: string, release: Release, host: PullHost): Promise<PackageIndex> {
   const file = [".xz", ".gz", ""].map((suffix) => release.files.get(INDEX_PATH + suffix)).find((found) => found);
-  if (file === undefined) throw new XenError("bad-archive", `${mirror}: release "${release.codename}" has no amd64 packages`);
+  if (file === undefined)
+    throw new XenError("bad-archive", `${mirror}: release "${release.codename}" has no amd64 packages`);
   const base = `${mirror}/dists/${release.codename}`;
   const received = reporter(host, "packages");
   const plain = (): Promise<Uint8Array> => downloadVerified(`${base}/${file.path}`, file, host, received);
