@@ -56,27 +56,34 @@ const registerNames = Register as unknown as Record<number, string>;
 const featureNames = CpuidFeature as unknown as Record<number, string>;
 const featuresOf = new Map<number, readonly string[]>();
 
-/** Decodes strings of {@link SLOT} bytes out of one buffer. */
-export function icedDecoder(
-  mode: Mode,
-  bytes: Uint8Array,
-  options: number = DecoderOptions.NoWbnoinvd,
-): (slot: number, ip: bigint) => IcedDecoding {
+/** iced over one buffer of strings, {@link SLOT} bytes each. */
+export interface IcedDecoder extends Disposable {
+  decode(slot: number, ip: bigint): IcedDecoding;
+}
+
+/** Copies `bytes`: what is written to them later is not seen. */
+export function icedDecoder(mode: Mode, bytes: Uint8Array, options: number = DecoderOptions.NoWbnoinvd): IcedDecoder {
   const decoder = new Decoder(mode, bytes, options);
   const instruction = new Instruction();
-  return (slot, ip) => {
-    decoder.position = slot * SLOT;
-    decoder.ip = ip;
-    decoder.decodeOut(instruction);
-    const code = instruction.code;
-    if (code === Code.INVALID) return { valid: false, length: 0, operands: [], code: "INVALID", features: [] };
-    let features = featuresOf.get(code);
-    if (features === undefined) {
-      features = Array.from(instruction.cpuidFeatures(), (feature) => featureNames[feature]!);
-      featuresOf.set(code, features);
-    }
-    const operands = Array.from({ length: instruction.opCount }, (_, i) => icedOperand(instruction, i, mode));
-    return { valid: true, length: instruction.length, operands, code: codeNames[code]!, features };
+  return {
+    decode(slot, ip) {
+      decoder.position = slot * SLOT;
+      decoder.ip = ip;
+      decoder.decodeOut(instruction);
+      const code = instruction.code;
+      if (code === Code.INVALID) return { valid: false, length: 0, operands: [], code: "INVALID", features: [] };
+      let features = featuresOf.get(code);
+      if (features === undefined) {
+        features = Array.from(instruction.cpuidFeatures(), (feature) => featureNames[feature]!);
+        featuresOf.set(code, features);
+      }
+      const operands = Array.from({ length: instruction.opCount }, (_, i) => icedOperand(instruction, i, mode));
+      return { valid: true, length: instruction.length, operands, code: codeNames[code]!, features };
+    },
+    [Symbol.dispose]() {
+      instruction.free();
+      decoder.free();
+    },
   };
 }
 

@@ -125,7 +125,7 @@ static void set_descriptor(u32 entry, u32 base, u32 limit, int big, int contents
 	struct user_desc descriptor = {
 		.entry_number = entry, .base_addr = base, .limit = limit > 0xfffff ? limit >> 12 : limit, .seg_32bit = big,
 		.contents = contents, .read_exec_only = read_only, .limit_in_pages = limit > 0xfffff,
-		.seg_not_present = absent, .useable = 1,
+		.seg_not_present = absent,
 	};
 	check(system_call(__NR_modify_ldt, 1, (long)&descriptor, sizeof descriptor, 0, 0, 0), "native: modify_ldt failed\n");
 }

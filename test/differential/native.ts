@@ -6,7 +6,8 @@ import { spawnSync } from "node:child_process";
 import { readFileSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { readResults, RequestWriter, type Case, type Outcome } from "./wire.ts";
+import { readResults } from "./results.ts";
+import { RequestWriter, type Case, type Outcome } from "./wire.ts";
 
 const FLAGS = (
   "-O2 -Wall -Wextra -Werror -static -nostdlib -ffreestanding -fno-pie -no-pie -fno-stack-protector " +
