@@ -38,7 +38,9 @@ export const HashEntry = { key: 0, record: 8, bytes: 16 } as const;
 export const maximumVcpus = 32;
 
 export const DomainLayout = {
-  /** The first page is left empty: address 0 means "none". */
+  /** The first page is left empty: address 0 means "none", and fetches from nowhere read its zeros. */
+  /** i32: another party wrote to a frame that has code. */
+  staleCode: 4096,
   vcpus: 64 * KiB,
   /** Guest frames below this many are in the p2m: 4 GiB. */
   p2mFrames: 1 << 20,

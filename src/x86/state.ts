@@ -56,6 +56,11 @@ export const State = {
   /** Values that pass to and from the platform. */
   hostValue: reserve(8),
   hostValue2: reserve(8),
+  /** What the dispatcher passes back: the frame to decode in, the budget left, and how much of it REP chunks took. */
+  dispatchFrame: reserve(4),
+  dispatchSecond: reserve(4),
+  dispatchBudget: reserve(4),
+  dispatchPenalty: reserve(4),
   /** Instructions retired. */
   retired: reserve(8),
   /** ES … TR: base u64, limit u32 (bytes), selector u16, attributes u16 (as SegmentState). */

@@ -12,7 +12,7 @@ export { AccessFlag } from "./page-walk.ts";
 const builder = () => new Builder();
 
 /** Remembers that a part of a large page is cached. */
-function noteLarge(ir: Builder, address: Value): void {
+export function noteLarge(ir: Builder, address: Value): void {
   const hash = ir.hold(ir.and(ir.trunc(ir.shr(address, 21), "i32"), Mmu.largeBytes * 8 - 1));
   const byte = ir.add(ir.const("i32", Mmu.large), ir.shr(hash, 3));
   const bit = ir.shl(ir.const("i32", 1), ir.and(hash, 7));

@@ -1,0 +1,205 @@
+import { decode } from "../x86/decode/decode.ts";
+import type { Decoded } from "../x86/decode/decode.ts";
+import type { OpcodeMap } from "../x86/decode/opcode-map.ts";
+import { Vector } from "../x86/exceptions.ts";
+import { Handler, hashIndex, singleBit } from "./dispatcher.ts";
+import { CodeFrame } from "./domain-memory.ts";
+import { DomainLayout, HashEntry } from "./layout.ts";
+import { RecordField, recordBytes, writeRecord } from "./record.ts";
+
+/** Gives the dispatcher's case and the table slot of decoded instructions, compiling forms as needed. */
+export interface FormSlots {
+  /** Called with every instruction of a block before the first is asked for. */
+  prepare(block: readonly Decoded[], codeSize: 16 | 32 | 64): void;
+  handler(decoded: Decoded, codeSize: 16 | 32 | 64): number;
+  form(decoded: Decoded, codeSize: 16 | 32 | 64): number;
+}
+
+const frameBytes = 4096;
+/** Instructions that one block may have. */
+const blockLimit = 64;
+const codeSizes = [16, 32, 64] as const;
+
+/** Instructions behind which the next is not reached by falling through; a block ends there. */
+const diverts = new Set(["jmp", "ret", "retf", "iret", "iretd", "iretq", "sysret", "sysexit", "hlt", "ud2", "ud0", "ud1", "jmpf"]);
+
+/** The blocks decoded from one frame. */
+interface Block {
+  readonly hash: number;
+  readonly first: number;
+  readonly count: number;
+}
+
+/**
+ * Decoded instructions of a domain: records in its private area, found by the byte address of the code in linear memory
+ * and the mode. A write to a frame that has any makes all of that frame's records look their instruction up again.
+ */
+export class CodeCache {
+  readonly #map: OpcodeMap;
+  readonly #forms: FormSlots;
+  readonly #view: DataView;
+  readonly #bytes: Uint8Array;
+  readonly #codeFrames: Uint8Array;
+  readonly #frames = new Map<number, Block[]>();
+  #next: number = DomainLayout.records;
+  /** Called when a frame gets its first code: write translations of it must go. */
+  readonly #frameBecameCode: (frame: number) => void;
+  /** Blocks and instructions decoded, and how often everything or a frame was forgotten. */
+  readonly statistics = { blocks: 0, instructions: 0, invalidations: 0, flushes: 0 };
+
+  constructor(map: OpcodeMap, forms: FormSlots, memory: WebAssembly.Memory, frameBecameCode: (frame: number) => void) {
+    this.#map = map;
+    this.#forms = forms;
+    this.#view = new DataView(memory.buffer);
+    this.#bytes = new Uint8Array(memory.buffer);
+    this.#codeFrames = new Uint8Array(memory.buffer, DomainLayout.codeFrames, memory.buffer.byteLength / frameBytes);
+    this.#frameBecameCode = frameBecameCode;
+    this.flush();
+  }
+
+  /** Forgets everything. */
+  flush(): void {
+    this.#bytes.fill(0xff, DomainLayout.recordHash, DomainLayout.recordHash + DomainLayout.hashEntries * HashEntry.bytes);
+    this.#codeFrames.fill(CodeFrame.none);
+    this.#frames.clear();
+    this.#next = DomainLayout.records;
+    this.statistics.flushes += 1;
+  }
+
+  /** Decodes the block at byte address `at` of linear memory. Nothing but what is in this frame is looked at. */
+  decodeBlock(at: number, mode: number): void {
+    const codeSize = codeSizes[mode & 3]!;
+    const frame = Math.floor(at / frameBytes);
+    const start = at % frameBytes;
+    const page = this.#bytes.subarray(frame * frameBytes, (frame + 1) * frameBytes);
+    const limit = (mode & singleBit) !== 0 ? 1 : blockLimit;
+    const decoded: Decoded[] = [];
+    let offset = start;
+    let tail: "lookUp" | "undefined" | "too-long" | "crossing" = "lookUp";
+    while (decoded.length < limit && offset < frameBytes) {
+      const result = decode(this.#map, page, offset, codeSize);
+      if (typeof result === "string") {
+        tail = result === "truncated" ? "crossing" : result;
+        break;
+      }
+      decoded.push(result);
+      offset += result.length;
+      if (diverts.has(result.row.instruction.mnemonic)) break;
+    }
+    if (tail === "crossing" && decoded.length === 0) {
+      const first = this.#reserve(1);
+      this.#writeCrossing(first, at, -1);
+      this.#enter(at, mode, first, 1);
+      return;
+    }
+    this.#write(at, mode, codeSize, decoded, tail === "crossing" ? "lookUp" : tail);
+  }
+
+  #reserve(records: number): number {
+    if (this.#next + records * recordBytes > DomainLayout.recordsEnd) this.flush();
+    const first = this.#next;
+    this.#next += records * recordBytes;
+    return first;
+  }
+
+  #write(at: number, mode: number, codeSize: 16 | 32 | 64, decoded: readonly Decoded[], tail: "lookUp" | "undefined" | "too-long"): void {
+    this.#forms.prepare(decoded, codeSize);
+    const count = decoded.length + 1;
+    const first = this.#reserve(count);
+    let record = first;
+    let offset = at % frameBytes;
+    for (const instruction of decoded) {
+      writeRecord(this.#view, record, instruction, offset, this.#forms.handler(instruction, codeSize), this.#forms.form(instruction, codeSize));
+      record += recordBytes;
+      offset += instruction.length;
+    }
+    this.#writeTail(record, offset, tail);
+    this.#enter(at, mode, first, count);
+    this.statistics.blocks += 1;
+    this.statistics.instructions += decoded.length;
+  }
+
+  #writeTail(record: number, offset: number, tail: "lookUp" | "undefined" | "too-long"): void {
+    const view = this.#view;
+    view.setUint16(record + RecordField.handler, tail === "lookUp" ? Handler.lookUp : Handler.raise, true);
+    view.setUint16(record + RecordField.start, offset, true);
+    view.setBigInt64(record + RecordField.immediate, BigInt(tail === "undefined" ? Vector.UD : Vector.GP), true);
+    view.setInt32(record + RecordField.displacement, tail === "undefined" ? -1 : 0, true);
+  }
+
+  #enter(at: number, mode: number, first: number, count: number): Block {
+    const hash = DomainLayout.recordHash + hashIndex(at, mode) * HashEntry.bytes;
+    this.#view.setBigInt64(hash + HashEntry.key, (BigInt(mode) << 32n) | BigInt(at), true);
+    this.#view.setInt32(hash + HashEntry.record, first, true);
+    const block = { hash, first, count };
+    this.#own(Math.floor(at / frameBytes), block);
+    return block;
+  }
+
+  /** Makes a block go when the frame is written. */
+  #own(frame: number, block: Block): void {
+    if (this.#codeFrames[frame] === CodeFrame.none) {
+      this.#codeFrames[frame] = CodeFrame.decoded;
+      this.#frameBecameCode(frame);
+    }
+    const blocks = this.#frames.get(frame);
+    if (blocks === undefined) this.#frames.set(frame, [block]);
+    else blocks.push(block);
+  }
+
+  /** Leaves a record that asks for the second page of the instruction at `at`. @see Handler.crossing */
+  #writeCrossing(record: number, at: number, second: number): void {
+    this.#view.setUint16(record + RecordField.handler, Handler.crossing, true);
+    this.#view.setUint16(record + RecordField.start, at % frameBytes, true);
+    this.#view.setBigInt64(record + RecordField.immediate, BigInt(second), true);
+    this.#view.setInt32(record + RecordField.displacement, at, true);
+  }
+
+  /**
+   * Decodes the one instruction at `at` whose end lies in the frame at byte address `second`. Its record is guarded: it
+   * is used only while the next page leads to that frame.
+   */
+  decodeCrossing(at: number, mode: number, second: number): void {
+    const codeSize = codeSizes[mode & 3]!;
+    const bytes = new Uint8Array(32);
+    const inFirst = frameBytes - (at % frameBytes);
+    bytes.set(this.#bytes.subarray(at, at + inFirst), 0);
+    bytes.set(this.#bytes.subarray(second, second + 32 - inFirst), inFirst);
+    const result = decode(this.#map, bytes, 0, codeSize);
+    const instructions = typeof result === "string" ? [] : [result];
+    this.#forms.prepare(instructions, codeSize);
+    const first = this.#reserve(3);
+    this.#writeCrossing(first, at, second);
+    let record = first + recordBytes;
+    for (const instruction of instructions) {
+      writeRecord(this.#view, record, instruction, at % frameBytes, this.#forms.handler(instruction, codeSize), this.#forms.form(instruction, codeSize));
+      record += recordBytes;
+    }
+    const tail = typeof result !== "string" ? "lookUp" : result === "undefined" ? "undefined" : "too-long";
+    this.#writeTail(record, (at % frameBytes) + (instructions[0]?.length ?? 0), tail);
+    const block = this.#enter(at, mode, first, 3);
+    this.#own(Math.floor(second / frameBytes), block);
+  }
+
+  /** Forgets the code of a frame, given any byte address in it. */
+  invalidate(address: number): void {
+    const frame = Math.floor((address >>> 0) / frameBytes);
+    this.#codeFrames[frame] = CodeFrame.none;
+    const blocks = this.#frames.get(frame);
+    if (blocks === undefined) return;
+    this.#frames.delete(frame);
+    this.statistics.invalidations += 1;
+    for (const { hash, first, count } of blocks) {
+      if (this.#view.getInt32(hash + HashEntry.record, true) === first) this.#view.setBigInt64(hash + HashEntry.key, -1n, true);
+      // Whoever is in the middle of the block goes on with what is in memory now.
+      for (let index = 0; index < count; index++) this.#view.setUint16(first + index * recordBytes + RecordField.handler, Handler.lookUp, true);
+    }
+  }
+
+  /** Forgets frames that another party wrote to. */
+  invalidateStale(): void {
+    for (let frame = this.#codeFrames.indexOf(CodeFrame.stale); frame >= 0; frame = this.#codeFrames.indexOf(CodeFrame.stale, frame + 1)) {
+      this.invalidate(frame * frameBytes);
+    }
+  }
+}

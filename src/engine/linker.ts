@@ -1,0 +1,201 @@
+import type { Block, Ending, Routine } from "../ir/node.ts";
+import type { Code } from "../wasm/code.ts";
+import { ModuleBuilder } from "../wasm/module.ts";
+import type { FunctionType } from "../wasm/types.ts";
+import { FunctionLowering } from "./lower/function.ts";
+import type { Surroundings } from "./lower/function.ts";
+import { visitStatement } from "./lower/uses.ts";
+import { wasmType } from "./lower/operations.ts";
+
+/** A function that answers for the platform: (vcpu, …i32) → i32. */
+export type HostFunction = (vcpu: number, ...parameters: number[]) => number;
+
+/** (vcpu, record) → Ending: one form of an instruction. */
+export const formType: FunctionType = { parameters: ["i32", "i32"], results: ["i32"] };
+
+export function routineType(routine: Routine): FunctionType {
+  const results = routine.results.map(wasmType);
+  return {
+    parameters: ["i32", ...routine.parameters.map(wasmType)],
+    // A routine that can fault says so above its results.
+    results: routine.faults ? [...results, "i32"] : results,
+  };
+}
+
+/** What a block calls, itself and in the routines it calls. */
+function collect(block: Block, routines: Set<Routine>, hosts: Map<string, number>): void {
+  for (const statement of block) {
+    if (statement.kind === "call") addRoutine(statement.routine, routines, hosts);
+    if (statement.kind === "host") hosts.set(statement.name, statement.arguments.length);
+    visitStatement(
+      statement,
+      () => {},
+      (inner) => collect(inner, routines, hosts),
+    );
+  }
+}
+function addRoutine(routine: Routine, routines: Set<Routine>, hosts: Map<string, number>): void {
+  if (routines.has(routine)) return;
+  routines.add(routine);
+  collect(routine.body(), routines, hosts);
+}
+
+/** The functions that a module under construction can call. */
+export interface Callees {
+  routine(routine: Routine): number;
+  host(name: string): number;
+  readonly module: ModuleBuilder;
+}
+
+/** A function to be put into the table. */
+export interface TableFunction {
+  readonly slot: number;
+  readonly body: Block;
+}
+
+/**
+ * Compiles IR into module instances over one memory and one function table. A routine is compiled once, in the first
+ * module that needs it, and imported by later ones.
+ */
+export class Linker {
+  readonly table: WebAssembly.Table;
+  readonly #memory: WebAssembly.Memory;
+  readonly #pages: { readonly minimum: number; readonly maximum: number };
+  readonly #hosts: Readonly<Record<string, HostFunction>>;
+  readonly #routines = new Map<Routine, unknown>();
+  /** Routines that lowering calls without the IR saying so: the slow paths of memory accesses. */
+  readonly #implicit: readonly Routine[];
+
+  constructor(memory: WebAssembly.Memory, pages: { minimum: number; maximum: number }, hosts: Readonly<Record<string, HostFunction>>, implicit: readonly Routine[]) {
+    this.#memory = memory;
+    this.#pages = pages;
+    this.#hosts = hosts;
+    this.#implicit = implicit;
+    this.table = new WebAssembly.Table({ element: "anyfunc", initial: 1 << 14 });
+  }
+
+  /**
+   * Makes and instantiates a module.
+   * @param extra Defines functions of its own, given the callees; what it exports is returned.
+   */
+  link(functions: readonly TableFunction[], roots: readonly Routine[] = [], extra?: (callees: Callees) => void, extraHosts: Readonly<Record<string, number>> = {}): Readonly<Record<string, unknown>> {
+    const routines = new Set<Routine>();
+    const hosts = new Map<string, number>(Object.entries(extraHosts));
+    for (const root of [...this.#implicit, ...roots]) addRoutine(root, routines, hosts);
+    for (const { body } of functions) collect(body, routines, hosts);
+    const module = new ModuleBuilder();
+    module.importMemory("env", "memory", { ...this.#pages, shared: true });
+    module.importTable("env", "table", { minimum: 1 });
+    const hostIndex = new Map<string, number>();
+    for (const [name, parameters] of hosts) {
+      if (this.#hosts[name] === undefined) throw new Error(`nothing answers "${name}"`);
+      hostIndex.set(name, module.importFunction("host", name, { parameters: Array.from({ length: parameters + 1 }, () => "i32" as const), results: ["i32"] }));
+    }
+    const routineIndex = new Map<Routine, number>();
+    const imported: Record<string, unknown> = {};
+    for (const routine of routines) {
+      const known = this.#routines.get(routine);
+      if (known === undefined) continue;
+      imported[routine.name] = known;
+      routineIndex.set(routine, module.importFunction("routine", routine.name, routineType(routine)));
+    }
+    const fresh = [...routines].filter((routine) => !routineIndex.has(routine));
+    for (const routine of fresh) routineIndex.set(routine, module.declare(routineType(routine)));
+    const callees: Callees = {
+      module,
+      routine(routine) {
+        const index = routineIndex.get(routine);
+        if (index === undefined) throw new Error(`${routine.name} was not collected`);
+        return index;
+      },
+      host(name) {
+        const index = hostIndex.get(name);
+        if (index === undefined) throw new Error(`host "${name}" was not collected`);
+        return index;
+      },
+    };
+    for (const routine of fresh) {
+      const index = callees.routine(routine);
+      module.define(index, (code) => lowerRoutine(code, callees, routine));
+      module.export(`r:${routine.name}`, index);
+    }
+    for (const { slot, body } of functions) {
+      const index = module.function(formType, (code) => lowerForm(code, callees, body));
+      module.elements(slot, [index]);
+    }
+    extra?.(callees);
+    const instance = new WebAssembly.Instance(new WebAssembly.Module(module.finish()), {
+      env: { memory: this.#memory, table: this.table },
+      host: this.#hosts,
+      routine: imported,
+    });
+    for (const routine of fresh) this.#routines.set(routine, instance.exports[`r:${routine.name}`]);
+    return instance.exports;
+  }
+
+  /** A compiled routine, to be called from JavaScript. */
+  routine(routine: Routine): (...parameters: unknown[]) => unknown {
+    if (!this.#routines.has(routine)) this.link([], [routine]);
+    return this.#routines.get(routine) as (...parameters: unknown[]) => unknown;
+  }
+}
+
+function base(callees: Callees): Pick<Surroundings, "vcpu" | "routine" | "host"> {
+  return { vcpu: 0, routine: (routine) => callees.routine(routine), host: (name) => callees.host(name) };
+}
+
+function lowerRoutine(code: Code, callees: Callees, routine: Routine): void {
+  const zeros = () => {
+    for (const type of routine.results) {
+      if (wasmType(type) === "i64") code.i64(0n);
+      else if (type === "v128") code.v128(0n);
+      else code.i32(0);
+    }
+  };
+  const ending = (put: () => void) => {
+    if (!routine.faults) throw new Error(`${routine.name} ends otherwise than by returning`);
+    zeros();
+    put();
+    code.return();
+  };
+  const body = routine.body();
+  new FunctionLowering(
+    code,
+    {
+      ...base(callees),
+      record: undefined,
+      leave: (value: Ending) => ending(() => code.i32(value)),
+      leaveWith: (local) => ending(() => code.get(local)),
+      returnValues(emit) {
+        emit();
+        if (routine.faults) code.i32(0);
+        code.return();
+      },
+    },
+    body,
+  ).statements(body);
+  code.op("unreachable");
+}
+
+function lowerForm(code: Code, callees: Callees, body: Block): void {
+  new FunctionLowering(
+    code,
+    {
+      ...base(callees),
+      record: 1,
+      leave(ending) {
+        code.i32(ending);
+        code.return();
+      },
+      leaveWith(local) {
+        code.get(local);
+        code.return();
+      },
+      returnValues() {
+        throw new Error("an instruction returns no values");
+      },
+    },
+    body,
+  ).statements(body);
+  code.i32(0);
+}

@@ -1,0 +1,265 @@
+import type { OpcodeMap } from "../x86/decode/opcode-map.ts";
+import { buildOpcodeMap } from "../x86/decode/opcode-map.ts";
+import { pushesErrorCode } from "../x86/exceptions.ts";
+import { Flag } from "../x86/flags.ts";
+import { instructions } from "../x86/instructions/index.ts";
+import { interrupt } from "../x86/routines/interrupt.ts";
+import { mmu } from "../x86/routines/mmu.ts";
+import { State, gprSlot } from "../x86/state.ts";
+import { CodeCache } from "./code-cache.ts";
+import { ContextView } from "./context.ts";
+import { Return, defineDispatcher, dispatcherRoutines } from "./dispatcher.ts";
+import { Exit } from "./engine.ts";
+import type { DomainMemory, Engine, Platform, Vcpu, VcpuContext } from "./engine.ts";
+import { FormLibrary } from "./form-library.ts";
+import { hostRange } from "./mmu/host-range.ts";
+import { TlbEntry, VcpuLayout, DomainLayout, vcpuBase } from "./layout.ts";
+import { Linker } from "./linker.ts";
+import type { HostFunction } from "./linker.ts";
+import { slowLoad, slowProbe, slowStore } from "./mmu/slow-access.ts";
+import { AccessFlag, translate } from "./mmu/page-walk.ts";
+import { flushAll, invalidatePage, loadCr3, updateMode } from "./mmu/tlb.ts";
+import { Mmu } from "./mmu/state.ts";
+
+mmu.loadCr3.install(loadCr3);
+mmu.flushAll.install(flushAll);
+mmu.invalidatePage.install(invalidatePage);
+mmu.updateMode.install(updateMode);
+mmu.hostRange.install(hostRange);
+
+let opcodeMap: OpcodeMap | undefined;
+/** The instruction set's opcode map, built once. */
+export function theOpcodeMap(): OpcodeMap {
+  return (opcodeMap ??= buildOpcodeMap(instructions));
+}
+
+/** What the engine has done since its creation, for `--stats`. */
+export interface EngineStatistics {
+  readonly blocks: number;
+  readonly instructions: number;
+  readonly invalidations: number;
+  readonly flushes: number;
+  readonly forms: number;
+  /** How often the dispatcher came back to JavaScript, by reason. */
+  readonly returns: Readonly<Record<keyof typeof Return, number>>;
+}
+
+const statesByReason = Object.keys(Return) as (keyof typeof Return)[];
+
+/** The WebAssembly engine of one domain on one thread. */
+export class WasmEngine implements Engine {
+  readonly #memory: DomainMemory;
+
+  constructor(memory: DomainMemory) {
+    this.#memory = memory;
+  }
+
+  createVcpu(index: number, platform: Platform): WasmVcpu {
+    return new WasmVcpu(this.#memory, index, platform);
+  }
+}
+
+/** A virtual processor: the dispatcher's instance, its caches, and its state in the domain's memory. */
+export class WasmVcpu implements Vcpu {
+  readonly #base: number;
+  readonly #state: ContextView;
+  readonly #linker: Linker;
+  readonly #forms: FormLibrary;
+  readonly #cache: CodeCache;
+  readonly #run: (vcpu: number, budget: number) => number;
+  readonly #memory: DomainMemory;
+  readonly #returns = [0, 0, 0, 0, 0, 0];
+  #retired = 0;
+
+  constructor(memory: DomainMemory, index: number, platform: Platform) {
+    this.#base = vcpuBase(index);
+    this.#memory = memory;
+    this.#state = new ContextView(new DataView(memory.bytes.buffer, this.#base, VcpuLayout.bytes));
+    const pages = memory.bytes.length / 65536;
+    this.#linker = new Linker(memory.memory, { minimum: pages, maximum: pages }, this.#hosts(platform), [slowLoad, slowStore, slowProbe]);
+    this.#forms = new FormLibrary(this.#linker, new Map());
+    this.#cache = new CodeCache(theOpcodeMap(), this.#forms, memory.memory, (frame) => this.#forbidWrites(frame));
+    const { run } = this.#linker.link([], dispatcherRoutines, (callees) => defineDispatcher(callees, []));
+    this.#run = run as (vcpu: number, budget: number) => number;
+    const state = this.#state;
+    state.setU32(Mmu.userBank, VcpuLayout.userBanks);
+    state.setU32(State.flags, 2);
+    state.setU32(State.mxcsr, 0x1f80);
+    state.setU32(State.fcw, 0x37f);
+    state.setU64(State.pat, 0x0007040600070406n);
+    state.setU64(State.xcr0, 1n);
+    this.flushTlb();
+  }
+
+  #hosts(platform: Platform): Record<string, HostFunction> {
+    const state = this.#state;
+    const size = (bytes: number) => bytes as 1 | 2 | 4 | 8;
+    return {
+      cpuid: (_, leaf = 0, subleaf = 0) => {
+        platform.cpuid(leaf >>> 0, subleaf >>> 0).forEach((value, index) => state.setU32(State.scratch + index * 4, value));
+        return 0;
+      },
+      rdmsr: (_, index = 0) => {
+        const value = platform.rdmsr(index >>> 0);
+        if (value === undefined) return 1;
+        state.setU64(State.hostValue, value);
+        return 0;
+      },
+      wrmsr: (_, index = 0) => (platform.wrmsr(index >>> 0, state.u64(State.hostValue)) ? 0 : 1),
+      portIn: (_, port = 0, bytes = 1) => platform.portIn(port & 0xffff, bytes as 1 | 2 | 4) | 0,
+      portOut: (_, port = 0, bytes = 1, value = 0) => {
+        platform.portOut(port & 0xffff, bytes as 1 | 2 | 4, value >>> 0);
+        return 0;
+      },
+      timestamp: () => {
+        state.setU64(State.hostValue, BigInt(platform.timestamp()));
+        return 0;
+      },
+      readCr8: () => Number((platform.mmioRead(0xfee00080, 4) >> 4n) & 15n),
+      writeCr8: (_, value = 0) => {
+        platform.mmioWrite(0xfee00080, 4, BigInt(value & 15) << 4n);
+        return 0;
+      },
+      mmioRead: (_, bytes = 1) => {
+        state.setU64(State.hostValue, platform.mmioRead(Number(state.u64(State.hostValue)), size(bytes)));
+        return 0;
+      },
+      mmioWrite: (_, bytes = 1) => {
+        platform.mmioWrite(Number(state.u64(State.hostValue)), size(bytes), BigInt.asUintN(bytes * 8, state.u64(State.hostValue2)));
+        return 0;
+      },
+      codeWritten: (_, address = 0) => {
+        this.#cache.invalidate(address);
+        return 0;
+      },
+    };
+  }
+
+  /** Takes write translations of a frame out of every bank: it has code now, and writes must be seen. */
+  #forbidWrites(frame: number): void {
+    const { bytes } = this.#memory;
+    const view = new DataView(bytes.buffer);
+    const first = this.#base + VcpuLayout.kernelBank;
+    const last = this.#base + VcpuLayout.fetchTlb;
+    for (let entry = first; entry < last; entry += TlbEntry.bytes) {
+      const tag = view.getBigInt64(entry + TlbEntry.writeTag, true);
+      if (tag === -1n) continue;
+      const machine = (Number(BigInt.asIntN(32, tag)) + view.getInt32(entry + TlbEntry.addend, true)) >>> 0;
+      if (machine >>> 12 === frame) view.setBigInt64(entry + TlbEntry.writeTag, -1n, true);
+    }
+  }
+
+  run(budget: number): Exit {
+    const state = this.#state;
+    let remaining = budget;
+    if (this.#stale()) this.#cache.invalidateStale();
+    for (;;) {
+      state.setU32(State.dispatchPenalty, 0);
+      const reason = this.#run(this.#base, remaining);
+      const left = state.u32(State.dispatchBudget) | 0;
+      this.#retired += remaining - left - state.u32(State.dispatchPenalty);
+      remaining = left;
+      this.#returns[reason] = (this.#returns[reason] ?? 0) + 1;
+      switch (reason) {
+        case Return.decode:
+          this.#cache.decodeBlock(state.u32(State.dispatchFrame), state.u32(State.mode));
+          break;
+        case Return.crossing:
+          this.#cache.decodeCrossing(state.u32(State.dispatchFrame), state.u32(State.mode), state.u32(State.dispatchSecond));
+          break;
+        case Return.exit:
+          return state.u32(State.exitReason) as Exit;
+        case Return.tripleFault:
+          return Exit.tripleFault;
+        case Return.interruptWindow:
+          return Exit.interruptWindow;
+        default:
+          return Exit.budget;
+      }
+      // Nothing may keep the guest in here: decoding counts.
+      remaining = Math.max(remaining - 1, 0);
+    }
+  }
+
+  /** Executes one instruction, with the next one's interrupts held off. An exception in it is delivered. */
+  step(): Exit {
+    this.#state.setU32(State.shadow, 1);
+    return this.run(1);
+  }
+
+  #stale(): boolean {
+    const words = new Int32Array(this.#memory.bytes.buffer, DomainLayout.staleCode, 1);
+    return Atomics.exchange(words, 0, 0) !== 0;
+  }
+
+  get retired(): number {
+    return this.#retired;
+  }
+  statistics(): EngineStatistics {
+    const returns = Object.fromEntries(statesByReason.map((name) => [name, this.#returns[Return[name]] ?? 0]));
+    return { ...this.#cache.statistics, forms: this.#forms.size, returns: returns as EngineStatistics["returns"] };
+  }
+  context(): VcpuContext {
+    return this.#state.context();
+  }
+  setContext(context: VcpuContext): void {
+    this.#state.setContext(context);
+    this.flushTlb();
+  }
+  gpr(index: number): bigint {
+    return this.#state.u64(gprSlot(index));
+  }
+  setGpr(index: number, value: bigint): void {
+    this.#state.setU64(gprSlot(index), value);
+  }
+  get rip(): bigint {
+    return this.#state.u64(State.rip);
+  }
+  set rip(value: bigint) {
+    this.#state.setU64(State.rip, value);
+  }
+  get codeSize(): 16 | 32 | 64 {
+    return ([16, 32, 64] as const)[this.#state.u32(State.mode) & 3] ?? 64;
+  }
+  get cpl(): number {
+    return this.#state.u32(State.cpl);
+  }
+  get interruptFlag(): boolean {
+    return (this.#state.u32(State.flags) & (1 << Flag.if)) !== 0;
+  }
+  get interruptible(): boolean {
+    return this.interruptFlag && this.#state.u32(State.shadow) === 0;
+  }
+  get interruptPending(): boolean {
+    return this.#state.u32(State.interruptPending) !== 0;
+  }
+  set interruptPending(value: boolean) {
+    this.#state.setU32(State.interruptPending, value ? 1 : 0);
+  }
+
+  injectInterrupt(vector: number): void {
+    this.#deliver(vector, -1);
+  }
+  injectException(vector: number, errorCode?: number): void {
+    this.#deliver(vector, pushesErrorCode.has(vector) ? (errorCode ?? 0) : -1);
+  }
+  #deliver(vector: number, errorCode: number): void {
+    const status = this.#linker.routine(interrupt)(this.#base, vector, errorCode, 0) as number;
+    // What goes wrong in delivery is an exception of its own; a second one in its place is left to the guest's #DF.
+    if (status !== 0) this.#linker.routine(interrupt)(this.#base, this.#state.u32(State.faultVector), this.#state.u32(State.faultCode), 0);
+  }
+
+  translate(linear: bigint, access: "read" | "write"): number | undefined {
+    const cr2 = this.#state.u64(State.cr2);
+    const flags = AccessFlag.system | (access === "write" ? AccessFlag.write : 0);
+    const [physical, , status] = this.#linker.routine(translate)(this.#base, BigInt.asIntN(64, linear), flags) as [bigint, number, number];
+    if (status === 0) return Number(BigInt.asUintN(64, physical));
+    this.#state.setU64(State.cr2, cr2);
+    return undefined;
+  }
+
+  flushTlb(): void {
+    this.#linker.routine(flushAll)(this.#base);
+    this.#linker.routine(updateMode)(this.#base);
+  }
+}
