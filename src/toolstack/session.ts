@@ -1,8 +1,8 @@
 /** One `xenolith run`: a guest's console on one side, the user's streams on the other, until the guest ends. */
 
+import { consoleParser, encodeCommandInput, endOfCommandInput } from "../images/console-protocol.ts";
+import type { ConsoleEvent } from "../images/console-protocol.ts";
 import type { Ending, Guest } from "./guest.ts";
-import { encodeInput, END_OF_INPUT, InitProtocol } from "./init-protocol.ts";
-import type { ConsolePiece } from "./init-protocol.ts";
 
 /** What speaks on the console. */
 export type SessionMode =
@@ -56,7 +56,7 @@ export async function runSession(
   marker: string,
   streams: SessionStreams,
 ): Promise<SessionResult> {
-  const protocol = mode === "raw" ? undefined : new InitProtocol(marker);
+  const parser = mode === "raw" ? undefined : consoleParser(marker, mode === "shell" && !streams.interactive ? "drop" : "keep");
   const started = Promise.withResolvers<void>();
   const typing = inputOf(guest, mode, streams, started.promise);
   let running = mode === "raw";
@@ -64,7 +64,7 @@ export async function runSession(
   let last = new Uint8Array();
   if (running) started.resolve();
 
-  const handle = async (piece: ConsolePiece): Promise<void> => {
+  const handle = async (piece: ConsoleEvent): Promise<void> => {
     switch (piece.kind) {
       case "output":
         last = lastOf(last, piece.bytes);
@@ -79,9 +79,11 @@ export async function runSession(
       case "ready":
         running = true;
         streams.ready();
-        started.resolve();
+        if (mode !== "shell" || streams.interactive) started.resolve();
         return;
       case "prompt":
+        // Only a shell that reads a line loses nothing of what is piped in: until then, the terminal is being set up.
+        started.resolve();
         typing.prompted();
         return;
       case "exit":
@@ -91,10 +93,10 @@ export async function runSession(
     }
   };
   for await (const bytes of guest.console.readable) {
-    const pieces: ConsolePiece[] = protocol?.push(bytes) ?? [{ kind: "output", bytes }];
+    const pieces: ConsoleEvent[] = parser?.push(bytes) ?? [{ kind: "output", bytes }];
     for (const piece of pieces) await handle(piece);
   }
-  for (const piece of protocol?.end() ?? []) await handle(piece);
+  for (const piece of parser?.flush() ?? []) await handle(piece);
   const ending = await guest.ended;
   typing.stop();
   return { ending, status, lastLines: linesOf(last) };
@@ -140,12 +142,12 @@ function inputOf(guest: Guest, mode: SessionMode, streams: SessionStreams, start
     for await (const bytes of streams.input) {
       if (stopped) return;
       atPrompt = false;
-      await type(mode === "command" ? encodeInput(bytes) : bytes);
+      await type(mode === "command" ? encodeCommandInput(bytes) : bytes);
       lastByte = bytes.at(-1) ?? lastByte;
     }
     if (stopped || mode === "raw" || streams.interactive) return;
     if (mode === "command") {
-      await type(END_OF_INPUT);
+      await type(endOfCommandInput());
       return;
     }
     if (lastByte !== 10) await type(NEWLINE);

@@ -1,6 +1,6 @@
 /** The host's clocks and random numbers, which enter domains through the hypervisor's seam. */
 
-import { getRandomValues } from "node:crypto";
+import { randomFillSync } from "node:crypto";
 import type { World } from "../../hypervisor/inputs.ts";
 
 /** The moment that all threads of a hypervisor count from, to be handed to each: process.hrtime's nanoseconds. */
@@ -22,6 +22,6 @@ export function hostWorld(origin: bigint): World {
       return last;
     },
     wallclock: () => BigInt(Math.round((performance.timeOrigin + performance.now()) * 1e3)) * 1000n,
-    entropy: (into) => void getRandomValues(into),
+    entropy: (into) => void randomFillSync(into),
   };
 }

@@ -1,0 +1,15 @@
+/** What a user says of a domain that is to be made. */
+
+/** A domain to create. Sizes in bytes. */
+export interface DomainConfig {
+  readonly name: string;
+  /** A bzImage or an ELF file, perhaps compressed. */
+  readonly kernel: Uint8Array;
+  /** What messages call the kernel: usually its path. */
+  readonly kernelName: string;
+  readonly initrd?: Uint8Array | undefined;
+  readonly commandLine: string;
+  /** RAM; a multiple of 4096. */
+  readonly memoryBytes: number;
+  readonly vcpus: number;
+}

@@ -1,0 +1,198 @@
+/** A domain of this process, from its first instruction to its last trace. */
+
+import type { DomainId } from "../abi/types.ts";
+import type { Channel } from "../backends/backend.ts";
+import { consoleBackend } from "../backends/console.ts";
+import type { ConsoleBackend } from "../backends/console.ts";
+import { destroyDomain } from "../hypervisor/control.ts";
+import type { Hypervisor } from "../hypervisor/domain.ts";
+import { domainPath } from "../xenstore/path.ts";
+import type { Xenstore } from "../xenstore/server.ts";
+import { shutdownReason } from "./create.ts";
+import type { BuiltDomain } from "./create.ts";
+import type { Ending, Guest, GuestConsole, GuestStatistics } from "./guest.ts";
+import type { Machine, PcpuThread } from "./machine.ts";
+import { Counter, COUNTERS } from "./pcpu.ts";
+import type { PcpuMessage } from "./pcpu.ts";
+import { createNodes, removeNodes } from "./xenstore-nodes.ts";
+
+/** What a guest needs of the host that made it. */
+export interface GuestParts {
+  readonly name: string;
+  readonly uuid: string;
+  readonly built: BuiltDomain;
+  readonly hypervisor: Hypervisor;
+  readonly xenstore: Xenstore;
+  readonly machine: Machine;
+  /** Binds a port that the guest offers to domain 0. */
+  readonly bind: (port: number, onEvent: () => void) => Channel | undefined;
+  /** The guest is gone. */
+  readonly forget: () => void;
+}
+
+export class DomainGuest implements Guest {
+  readonly id: DomainId;
+  readonly name: string;
+  readonly console: GuestConsole;
+  readonly ended: Promise<Ending>;
+  readonly #parts: GuestParts;
+  readonly #end: (ending: Ending) => void;
+  readonly #counters = new SharedArrayBuffer(COUNTERS * 8);
+  readonly #backend: ConsoleBackend;
+  readonly #channel: Channel | undefined;
+  readonly #started: number;
+  #output: ReadableStreamDefaultController<Uint8Array> | undefined;
+  #thread: PcpuThread | undefined;
+  #registers: string | undefined;
+  #tripleFault = false;
+  #stopped: number | undefined;
+  #destroyed: Promise<void> | undefined;
+
+  constructor(parts: GuestParts) {
+    const { built, machine } = parts;
+    this.#parts = parts;
+    this.id = built.domain.id;
+    this.name = parts.name;
+    this.#started = machine.world.monotonic();
+    const { promise, resolve } = Promise.withResolvers<Ending>();
+    this.ended = promise;
+    this.#end = resolve;
+
+    const readable = new ReadableStream<Uint8Array>(
+      {
+        start: (controller) => void (this.#output = controller),
+        pull: () => this.#backend?.service(),
+        cancel: () => void (this.#output = undefined),
+      },
+      { highWaterMark: 16 },
+    );
+    const page = built.domain.memory.frame(built.consoleFrame);
+    if (page === undefined) throw new Error("the console's page is not there");
+    this.#backend = consoleBackend(page, () => this.#channel?.notify(), { write: (bytes) => this.#print(bytes) });
+    this.#channel = parts.bind(built.consolePort, () => this.#backend.service());
+    const writable = new WritableStream<Uint8Array>({ write: (bytes) => this.#backend.type(bytes) });
+    this.console = { readable, writable };
+  }
+
+  /** Makes the domain known in xenstore, and lets it run. Once. */
+  start(): void {
+    const { built, hypervisor, machine, name, uuid, xenstore } = this.#parts;
+    const { config, context, memory } = built;
+    createNodes(xenstore.client, {
+      id: this.id,
+      name,
+      uuid,
+      memoryBytes: config.ram,
+      vcpus: config.vcpus,
+      started: Number(machine.world.wallclock() / 1_000_000_000n),
+      storePort: built.storePort,
+      storeFrame: built.storeFrame,
+      consolePort: built.consolePort,
+      consoleFrame: built.consoleFrame,
+    });
+    xenstore.client.introduce(this.id, built.storeFrame, built.storePort);
+    const assignment = {
+      heap: hypervisor.heap.buffer,
+      memory,
+      domain: this.id,
+      config,
+      vcpu: 0,
+      context,
+      counters: this.#counters,
+    };
+    this.#thread = machine.startPcpu(assignment, {
+      message: (message) => this.#hear(message),
+      ended: (error) => this.#threadEnded(error),
+    });
+    built.domain.unpause();
+  }
+
+  /** Looks at what the domain has become. The host calls it when the doorbell rang. */
+  look(): void {
+    const { domain } = this.#parts.built;
+    if (this.#destroyed !== undefined) return;
+    domain.forwardKicks();
+    const reason = domain.shutdownReason;
+    if (reason === undefined || this.#stopped !== undefined) return;
+    this.#stopped = this.#parts.machine.world.monotonic();
+    this.#parts.xenstore.domainShutDown(this.id);
+    // The thread's last words, registers among them, are on their way.
+    this.#parts.machine.defer(() => {
+      const ending: Ending = this.#tripleFault
+        ? { kind: "triple-fault" }
+        : { kind: "shutdown", reason: shutdownReason(reason) };
+      void this.#finish(ending);
+    });
+  }
+
+  shutdown(how: "poweroff" | "reboot"): void {
+    if (this.#destroyed === undefined)
+      this.#parts.xenstore.client.write(`${domainPath(this.id)}/control/shutdown`, how);
+  }
+
+  destroy(): Promise<void> {
+    return this.#finish({ kind: "destroyed" });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.destroy();
+  }
+
+  statistics(): GuestStatistics {
+    const counters = new Float64Array(this.#counters);
+    const { instructions, ...exits } = Counter;
+    const end = this.#stopped ?? this.#parts.machine.world.monotonic();
+    return {
+      seconds: (end - this.#started) / 1e9,
+      instructions: counters[instructions] ?? 0,
+      exits: Object.fromEntries(Object.entries(exits).map(([name, at]) => [name, counters[at] ?? 0])),
+    };
+  }
+
+  registers(): string | undefined {
+    return this.#registers;
+  }
+
+  /** @returns whether the reader keeps up. */
+  #print(bytes: Uint8Array): boolean {
+    this.#output?.enqueue(bytes);
+    return (this.#output?.desiredSize ?? 1) > 0;
+  }
+
+  #hear(message: PcpuMessage): void {
+    if (message.kind === "console") {
+      this.#print(message.bytes);
+      return;
+    }
+    this.#registers = message.registers;
+    if (message.why === "triple-fault") this.#tripleFault = true;
+    this.look();
+  }
+
+  #threadEnded(error: Error | undefined): void {
+    if (this.#destroyed !== undefined || (error === undefined && this.#stopped !== undefined)) return;
+    void this.#finish({ kind: "failed", error: error ?? new Error("its pCPU has stopped") });
+  }
+
+  /** Ends the domain, once: takes its last output, stops its thread, gives everything back. */
+  #finish(ending: Ending): Promise<void> {
+    this.#destroyed ??= this.#tearDown(ending);
+    return this.#destroyed;
+  }
+
+  async #tearDown(ending: Ending): Promise<void> {
+    const { built, forget, hypervisor, machine, uuid, xenstore } = this.#parts;
+    this.#stopped ??= machine.world.monotonic();
+    await this.#thread?.terminate();
+    this.#backend.drain();
+    this.#backend[Symbol.dispose]();
+    this.#channel?.[Symbol.dispose]();
+    xenstore.domainGone(this.id);
+    removeNodes(xenstore.client, this.id, uuid);
+    destroyDomain(hypervisor, built.domain);
+    forget();
+    this.#output?.close();
+    this.#output = undefined;
+    this.#end(ending);
+  }
+}

@@ -1,0 +1,36 @@
+/** What a pCPU thread is told, and what it says: both can be posted between threads. */
+
+import type { VcpuContext } from "../engine/engine.ts";
+import type { DomainId } from "../abi/types.ts";
+import type { DomainConfig } from "../hypervisor/domain.ts";
+
+/** A vCPU for a thread to run. */
+export interface PcpuAssignment {
+  readonly heap: SharedArrayBuffer;
+  readonly memory: WebAssembly.Memory;
+  readonly domain: DomainId;
+  readonly config: DomainConfig;
+  readonly vcpu: number;
+  /** The state that it starts in; undefined for one that waits for INIT and SIPI. */
+  readonly context: VcpuContext | undefined;
+  /** Counters that the thread keeps and others read: {@link Counter} of doubles. */
+  readonly counters: SharedArrayBuffer;
+}
+
+/** Places in {@link PcpuAssignment.counters}. */
+export const Counter = {
+  instructions: 0,
+  budget: 1,
+  hypercall: 2,
+  halt: 3,
+  interruptWindow: 4,
+  tripleFault: 5,
+} as const;
+export const COUNTERS = Object.keys(Counter).length;
+
+/** What a thread tells the control thread. */
+export type PcpuMessage =
+  /** Bytes for the hypervisor's console: console_io, and port 0xE9. */
+  | { readonly kind: "console"; readonly bytes: Uint8Array }
+  /** The vCPU stopped for good, with its registers for people. */
+  | { readonly kind: "stopped"; readonly why: "shutdown" | "triple-fault"; readonly registers: string };
