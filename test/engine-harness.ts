@@ -162,7 +162,7 @@ export function createMachine(mode: MachineMode = "long", cpl: 0 | 3 = 0, platfo
     const exit = vcpu.step();
     return { exit, exception: exit === Exit.halt ? raised() : undefined };
   }
-  return { memory, vcpu, ram, map, context, run, step, load: (at: number, bytes: Uint8Array) => new Uint8Array(ram.buffer, ram.byteOffset + at).set(bytes) };
+  return { memory, vcpu, ram, map, context, run, step, load: (at: number, bytes: Uint8Array) => memory.write(at, bytes) };
 }
 export type Machine = ReturnType<typeof createMachine>;
 

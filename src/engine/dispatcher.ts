@@ -1,5 +1,5 @@
 import { Ending } from "../ir/node.ts";
-import type { Routine } from "../ir/node.ts";
+import type { Block, Routine } from "../ir/node.ts";
 import type { Code, Label } from "../wasm/code.ts";
 import { Vector, contributory } from "../x86/exceptions.ts";
 import { Flag } from "../x86/flags.ts";
@@ -9,6 +9,7 @@ import { DomainLayout, FetchEntry, HashEntry, VcpuLayout } from "./layout.ts";
 import type { Callees } from "./linker.ts";
 import { formType } from "./linker.ts";
 import { fetch, fetchFrame } from "./mmu/fetch.ts";
+import type { LocalPool } from "./hot-forms.ts";
 import { updateMode } from "./mmu/tlb.ts";
 import { RecordField, recordBytes } from "./record.ts";
 
@@ -48,8 +49,9 @@ export const singleBit = 4;
 
 /** A form whose code stands in the dispatcher itself. */
 export interface HotForm {
+  readonly body: Block;
   /** Emits the case. It ends by branching to one of the labels. */
-  emit(code: Code, around: HotSurroundings): void;
+  emit(code: Code, callees: Callees, around: HotSurroundings, pool: LocalPool): void;
 }
 export interface HotSurroundings {
   readonly vcpu: number;
@@ -358,7 +360,7 @@ class Dispatcher {
     code.end();
   }
 
-  emit(hot: readonly HotForm[]): void {
+  emit(hot: readonly HotForm[], pool: LocalPool): void {
     const { code, locals } = this;
     // A resume always begins with a resynchronisation: whoever called may have changed anything.
     this.resynchronise();
@@ -379,7 +381,7 @@ class Dispatcher {
           this.leave(Return.budget);
           code.end();
           this.lookUp(faulted);
-          this.#run(hot, lookUp, faulted, resynchronise);
+          this.#run(hot, pool, lookUp, faulted, resynchronise);
         }
         code.end();
         // Mode, paging or interruptibility may have changed.
@@ -443,7 +445,7 @@ class Dispatcher {
   }
 
   /** The loop over records. */
-  #run(hot: readonly HotForm[], lookUp: Label, faulted: Label, resynchronise: Label): void {
+  #run(hot: readonly HotForm[], pool: LocalPool, lookUp: Label, faulted: Label, resynchronise: Label): void {
     const { code, locals } = this;
     const next = code.loop();
     code.get(locals.remaining);
@@ -501,7 +503,7 @@ class Dispatcher {
     const around: HotSurroundings = { vcpu: locals.vcpu, record: locals.record, status: locals.status, next: advance, ended, branch };
     for (const form of hot) {
       code.end();
-      form.emit(code, around);
+      form.emit(code, this.callees, around, pool);
     }
     code.end();
     // A taken branch to a page offset: to its remembered record, or by way of a look-up that remembers it.
@@ -606,7 +608,7 @@ export function hashIndex(address: number, mode: number): number {
 }
 
 /** Defines `run(vcpu, budget) → Return`. */
-export function defineDispatcher(callees: Callees, hot: readonly HotForm[]): void {
-  const index = callees.module.function({ parameters: ["i32", "i32"], results: ["i32"] }, (code) => new Dispatcher(code, callees).emit(hot));
+export function defineDispatcher(callees: Callees, hot: readonly HotForm[], makePool: (code: Code) => LocalPool): void {
+  const index = callees.module.function({ parameters: ["i32", "i32"], results: ["i32"] }, (code) => new Dispatcher(code, callees).emit(hot, makePool(code)));
   callees.module.export("run", index);
 }

@@ -76,13 +76,13 @@ export class Linker {
 
   /**
    * Makes and instantiates a module.
-   * @param extra Defines functions of its own, given the callees; what it exports is returned.
+   * @param inlined Bodies that `extra` lowers into functions of its own, given the callees. @returns the exports.
    */
-  link(functions: readonly TableFunction[], roots: readonly Routine[] = [], extra?: (callees: Callees) => void, extraHosts: Readonly<Record<string, number>> = {}): Readonly<Record<string, unknown>> {
+  link(functions: readonly TableFunction[], roots: readonly Routine[] = [], inlined: readonly Block[] = [], extra?: (callees: Callees) => void): Readonly<Record<string, unknown>> {
     const routines = new Set<Routine>();
-    const hosts = new Map<string, number>(Object.entries(extraHosts));
+    const hosts = new Map<string, number>();
     for (const root of [...this.#implicit, ...roots]) addRoutine(root, routines, hosts);
-    for (const { body } of functions) collect(body, routines, hosts);
+    for (const body of [...functions.map((each) => each.body), ...inlined]) collect(body, routines, hosts);
     const module = new ModuleBuilder();
     module.importMemory("env", "memory", { ...this.#pages, shared: true });
     module.importTable("env", "table", { minimum: 1 });
@@ -140,8 +140,9 @@ export class Linker {
   }
 }
 
-function base(callees: Callees): Pick<Surroundings, "vcpu" | "routine" | "host"> {
-  return { vcpu: 0, routine: (routine) => callees.routine(routine), host: (name) => callees.host(name) };
+/** The surroundings of a function whose parameter 0 is the vCPU's base. */
+export function surroundings(code: Code, callees: Callees): Pick<Surroundings, "vcpu" | "local" | "routine" | "host"> {
+  return { vcpu: 0, local: (type) => code.local(type), routine: (routine) => callees.routine(routine), host: (name) => callees.host(name) };
 }
 
 function lowerRoutine(code: Code, callees: Callees, routine: Routine): void {
@@ -162,7 +163,7 @@ function lowerRoutine(code: Code, callees: Callees, routine: Routine): void {
   new FunctionLowering(
     code,
     {
-      ...base(callees),
+      ...surroundings(code, callees),
       record: undefined,
       leave: (value: Ending) => ending(() => code.i32(value)),
       leaveWith: (local) => ending(() => code.get(local)),
@@ -181,7 +182,7 @@ function lowerForm(code: Code, callees: Callees, body: Block): void {
   new FunctionLowering(
     code,
     {
-      ...base(callees),
+      ...surroundings(code, callees),
       record: 1,
       leave(ending) {
         code.i32(ending);

@@ -8,10 +8,12 @@ import { mmu } from "../x86/routines/mmu.ts";
 import { State, gprSlot } from "../x86/state.ts";
 import { CodeCache } from "./code-cache.ts";
 import { ContextView } from "./context.ts";
-import { Return, defineDispatcher, dispatcherRoutines } from "./dispatcher.ts";
+import { Handler, Return, defineDispatcher, dispatcherRoutines } from "./dispatcher.ts";
 import { Exit } from "./engine.ts";
 import type { DomainMemory, Engine, Platform, Vcpu, VcpuContext } from "./engine.ts";
 import { FormLibrary } from "./form-library.ts";
+import { LocalPool } from "./hot-forms.ts";
+import { hotForms } from "./hot-profile.ts";
 import { hostRange } from "./mmu/host-range.ts";
 import { TlbEntry, VcpuLayout, DomainLayout, vcpuBase } from "./layout.ts";
 import { Linker } from "./linker.ts";
@@ -43,6 +45,9 @@ export interface EngineStatistics {
   /** How often the dispatcher came back to JavaScript, by reason. */
   readonly returns: Readonly<Record<keyof typeof Return, number>>;
 }
+
+/** Blocks that one run decodes at most. */
+const decodesPerRun = 10_000;
 
 const statesByReason = Object.keys(Return) as (keyof typeof Return)[];
 
@@ -77,9 +82,17 @@ export class WasmVcpu implements Vcpu {
     this.#state = new ContextView(new DataView(memory.bytes.buffer, this.#base, VcpuLayout.bytes));
     const pages = memory.bytes.length / 65536;
     this.#linker = new Linker(memory.memory, { minimum: pages, maximum: pages }, this.#hosts(platform), [slowLoad, slowStore, slowProbe]);
-    this.#forms = new FormLibrary(this.#linker, new Map());
+    const hot = hotForms(theOpcodeMap());
+    this.#forms = new FormLibrary(this.#linker, new Map(hot.map(({ key }, position) => [key, Handler.hot + position])));
     this.#cache = new CodeCache(theOpcodeMap(), this.#forms, memory.memory, (frame) => this.#forbidWrites(frame));
-    const { run } = this.#linker.link([], dispatcherRoutines, (callees) => defineDispatcher(callees, []));
+    const bodies = hot.map(({ hot: { body } }) => body);
+    const { run } = this.#linker.link([], dispatcherRoutines, bodies, (callees) =>
+      defineDispatcher(
+        callees,
+        hot.map((form) => form.hot),
+        (code) => new LocalPool(code),
+      ),
+    );
     this.#run = run as (vcpu: number, budget: number) => number;
     const state = this.#state;
     state.setU32(Mmu.userBank, VcpuLayout.userBanks);
@@ -152,6 +165,7 @@ export class WasmVcpu implements Vcpu {
   run(budget: number): Exit {
     const state = this.#state;
     let remaining = budget;
+    let decodes = 0;
     if (this.#stale()) this.#cache.invalidateStale();
     for (;;) {
       state.setU32(State.dispatchPenalty, 0);
@@ -176,8 +190,9 @@ export class WasmVcpu implements Vcpu {
         default:
           return Exit.budget;
       }
-      // Nothing may keep the guest in here: decoding counts.
-      remaining = Math.max(remaining - 1, 0);
+      // Code that is always new must not keep the guest in here.
+      decodes += 1;
+      if (decodes > decodesPerRun) return Exit.budget;
     }
   }
 

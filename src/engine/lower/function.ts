@@ -4,6 +4,7 @@ import { bitsOf } from "../../ir/types.ts";
 import type { Type } from "../../ir/types.ts";
 import type { Code, Label } from "../../wasm/code.ts";
 import type { Memory } from "../../wasm/opcodes.ts";
+import type { ValueType } from "../../wasm/types.ts";
 import { State } from "../../x86/state.ts";
 import { fieldLoads } from "../record.ts";
 import type { NumberName, SlotName } from "../../x86/semantics.ts";
@@ -16,6 +17,8 @@ export interface Surroundings {
   /** Local indices of the vCPU's base address and of the decoded instruction's record. */
   readonly vcpu: number;
   readonly record: number | undefined;
+  /** Declares a local. Several bodies in one function may share theirs. */
+  local(type: ValueType): number;
   /** The module's function for a routine. */
   routine(routine: Routine): number;
   /** The imported function that asks the platform. */
@@ -51,9 +54,13 @@ export class FunctionLowering {
     this.#uses = countUses(body);
   }
 
+  local(type: ValueType): number {
+    return this.around.local(type);
+  }
+
   /** A local for a moment; give it back with {@link release}. */
   temporary(type: "i32" | "i64" | "v128"): number {
-    return this.#free.get(type)?.pop() ?? this.code.local(type);
+    return this.#free.get(type)?.pop() ?? this.local(type);
   }
   release(type: "i32" | "i64" | "v128", local: number): void {
     const free = this.#free.get(type);
@@ -64,7 +71,7 @@ export class FunctionLowering {
   #local(variable: Variable): number {
     const known = this.#variables.get(variable.number);
     if (known !== undefined) return known;
-    const local = this.code.local(wasmType(variable.type));
+    const local = this.local(wasmType(variable.type));
     this.#variables.set(variable.number, local);
     return local;
   }
@@ -88,7 +95,7 @@ export class FunctionLowering {
     this.#compute(value);
     const shared = (this.#uses.get(value.id) ?? 0) > 1;
     if (shared && value.kind !== "const" && value.kind !== "vcpu" && value.kind !== "parameter") {
-      const local = this.code.local(wasmType(value.type));
+      const local = this.local(wasmType(value.type));
       this.code.tee(local);
       this.#known.set(value.id, local);
     }
@@ -105,7 +112,7 @@ export class FunctionLowering {
   }
   /** Takes the value on the stack as `value`. */
   keep(value: Value): void {
-    const local = this.code.local(wasmType(value.type));
+    const local = this.local(wasmType(value.type));
     this.code.set(local);
     this.#known.set(value.id, local);
   }

@@ -203,7 +203,7 @@ export function lowerUpdate(lower: FunctionLowering, { address: addressValue, be
   const atomic = lock ? exchange[type] : undefined;
   const address = addressLocal(lower, addressValue);
   const host = lower.temporary("i32");
-  const old = code.local(wasm);
+  const old = lower.local(wasm);
   const entry = lookUp(lower, address, bytes, {}, TlbEntry.writeTag);
   code.if("i32");
   hostAddress(lower, address, entry);
