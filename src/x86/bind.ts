@@ -59,7 +59,8 @@ function bindOperand(ir: Semantics, { text, kind, size }: OperandSpec): Operand 
     case "Z":
       return generalRegister(ir, slot("reg"), type!);
     case "I":
-      return number(ir, ir.immediate(type!));
+      // Decoded sign-extended; as wide as the operation, whose 64-bit form has 32 bits of immediate.
+      return number(ir, ir.immediate(size === "z" ? ir.operandType : type!));
     case "J":
       return number(ir, ir.branchTarget());
     case "O":

@@ -51,8 +51,9 @@ const SIZED = new Set(["v", "z", "y", "bs", "ds", "p"]);
 
 function isSized({ operands, options }: Encoding): boolean {
   return (
-    operands.some(({ size, text }) => SIZED.has(size) || text === "rAX" || text === "eAX") ||
-    (["osz", "d64", "f64", "o16", "o32", "o64"] as const).some((option) => options.has(option))
+    operands.some(
+      ({ kind, size, text }) => kind === "J" || kind === "A" || SIZED.has(size) || text === "rAX" || text === "eAX",
+    ) || (["osz", "d64", "f64", "o16", "o32", "o64"] as const).some((option) => options.has(option))
   );
 }
 

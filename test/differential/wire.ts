@@ -132,9 +132,11 @@ export function unsetRegister(index: number): bigint {
 
 const UNSET = BigUint64Array.from({ length: 16 }, (_, index) => 0x0101_0101_0101_0101n * BigInt(0xa0 + index));
 
+const PATTERN = Uint8Array.from({ length: WINDOW_SIZE }, (_, i) => i * 167 + (i >> 8) * 13 + 29);
+
 /** The window's content before the patches. */
-export function windowPattern(): Uint8Array {
-  return Uint8Array.from({ length: WINDOW_SIZE }, (_, i) => i * 167 + (i >> 8) * 13 + 29);
+export function windowPattern(): Uint8Array<ArrayBuffer> {
+  return PATTERN.slice();
 }
 
 /** The flags that user mode sets and that executions are compared by: CF PF AF ZF SF TF DF OF AC ID. */
