@@ -4,7 +4,7 @@ import { ModuleBuilder } from "../wasm/module.ts";
 import type { FunctionType } from "../wasm/types.ts";
 import { FunctionLowering } from "./lower/function.ts";
 import type { Surroundings } from "./lower/function.ts";
-import { visitStatement } from "./lower/uses.ts";
+import { visitStatement } from "../ir/visit.ts";
 import { wasmType } from "./lower/operations.ts";
 
 /** A function that answers for the platform: (vcpu, …i32) → i32. */

@@ -47,7 +47,7 @@ export function evaluate(body: Block, machine: Machine, parameters: readonly big
 function run(body: Block, machine: Machine, parameters: readonly bigint[], steps: { left: number }): Outcome {
   const leave = new Evaluation(machine, parameters, steps).block(body);
   if (leave === undefined) return { kind: "end", ending: Ending.next };
-  if (leave.kind === "break" || leave.kind === "continue") throw new Error("a break outside its loop");
+  if ("loop" in leave) throw new Error("a break outside its loop");
   return leave;
 }
 
@@ -216,7 +216,7 @@ class Evaluation {
     for (;;) {
       const leave = this.block(body);
       if (leave === undefined) continue;
-      if ((leave.kind === "break" || leave.kind === "continue") && leave.loop === loop) {
+      if ("loop" in leave && leave.loop === loop) {
         if (leave.kind === "break") return undefined;
         continue;
       }
