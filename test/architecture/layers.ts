@@ -88,8 +88,8 @@ export const importsObeyLayers: Rule = (repository) => {
       }
       if (specifier.startsWith(".")) {
         const target = resolve(path, specifier);
-        if (!specifier.endsWith(".ts")) return [`${path}: "${specifier}" does not end in .ts`];
         if (!target.startsWith("src/")) return test ? [] : [`${path}: ${target} is outside of src`];
+        if (!specifier.endsWith(".ts")) return [`${path}: "${specifier}" does not end in .ts`];
         if (!repository.has(target)) return [`${path}: ${target} does not exist`];
         if (layer === "" || mayImport(layer, target, allowed.get(layer) ?? [])) return [];
         return [`${path}: ${layer} may not import ${target.slice("src/".length)}`];

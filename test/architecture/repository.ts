@@ -33,9 +33,10 @@ export function comments(text: string): string[] {
 /** Every module that a file names: static and dynamic imports, re-exports, and the modules of workers. */
 export function specifiers(text: string): string[] {
   const code = withoutComments(text);
-  const imports = [...code.matchAll(/\b(?:from|import)\s*\(?\s*"([^"]+)"/g)];
-  const workers = [...code.matchAll(/\bnew URL\(\s*"(\.[^"]+\.(?:ts|js))"/g)];
-  return [...imports, ...workers].map(([, specifier = ""]) => specifier);
+  const statements = code.matchAll(/^\s*(?:import|export)\b(?:[^"'`;]*\bfrom)?\s*"([^"]+)"/gm);
+  const dynamic = code.matchAll(/\bimport\(\s*"([^"]+)"/g);
+  const workers = code.matchAll(/\bnew URL\(\s*"(\.[^"]+\.(?:ts|js))"/g);
+  return [...statements, ...dynamic, ...workers].map(([, specifier = ""]) => specifier);
 }
 
 /** The path that a relative specifier leads to. */
