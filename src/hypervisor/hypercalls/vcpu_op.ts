@@ -1,0 +1,163 @@
+/** HYPERVISOR_vcpu_op(cmd, vcpuid, extra_args). xen/include/public/vcpu.h; xen/common/domain.c. */
+
+import { Errno } from "../../abi/errno.ts";
+import { SHUTDOWN } from "../../abi/sched.ts";
+import {
+  vcpu_register_runstate_memory_area,
+  vcpu_register_time_memory_area,
+  vcpu_register_vcpu_info,
+  vcpu_runstate_info,
+  vcpu_set_periodic_timer,
+  vcpu_set_singleshot_timer,
+  VCPU_SSHOTTMR_future,
+  VCPUOP,
+} from "../../abi/vcpu.ts";
+import { XEN_PAGE_SIZE } from "../../abi/xen.ts";
+import { DOMAIN, VCPU } from "../heap.ts";
+import { absent, hypercall, layout, operation, refused, subcommand } from "../hypercall.ts";
+import type { Caller, Hypercall, HypercallResult, Operation } from "../hypercall.ts";
+import { Request } from "../interrupts.ts";
+import {
+  AreaKind,
+  registerVcpuInfo,
+  runstateOf,
+  writeRunstateArea,
+  writeTimeArea,
+} from "../shared-areas.ts";
+
+const operations: Readonly<Record<keyof typeof VCPUOP, Operation>> = {
+  initialise: absent("PVH processors start with INIT and a start-up interrupt"),
+  up: operation(up),
+  down: operation(down),
+  is_up: operation((caller) => caller.domain.vcpuGet(target(caller), VCPU.online)),
+  get_runstate_info: operation(getRunstate),
+  register_runstate_memory_area: subcommand(vcpu_register_runstate_memory_area, (caller, op) =>
+    registerRunstate(caller, op.addr, AreaKind.linear),
+  ),
+  set_periodic_timer: subcommand(vcpu_set_periodic_timer, setPeriodic),
+  stop_periodic_timer: operation((caller) => {
+    if (target(caller) !== caller.vcpu) return -Errno.EINVAL;
+    caller.cpu.timers.stopPeriodic();
+    return 0;
+  }),
+  set_singleshot_timer: subcommand(vcpu_set_singleshot_timer, setSingleshot),
+  stop_singleshot_timer: operation((caller) => {
+    if (target(caller) !== caller.vcpu) return -Errno.EINVAL;
+    caller.cpu.timers.singleshot = Infinity;
+    return 0;
+  }),
+  register_vcpu_info: subcommand(vcpu_register_vcpu_info, (caller, op) => {
+    const { domain, cpu } = caller;
+    const tscOffset = target(caller) === caller.vcpu ? cpu.tscOffset : 0;
+    return registerVcpuInfo(domain, target(caller), op.mfn, op.offset, tscOffset, cpu.upcall);
+  }),
+  send_nmi: operation((caller) => {
+    const at = caller.domain.heap.vcpu(caller.domain.slot, target(caller)) + VCPU.requests;
+    Atomics.or(caller.domain.heap.words, at, Request.nmi);
+    caller.domain.kick(target(caller));
+    return 0;
+  }),
+  get_physid: refused(Errno.EINVAL, "no vCPU is pinned to a pCPU for a guest to see"),
+  register_vcpu_time_memory_area: subcommand(vcpu_register_time_memory_area, (caller, op) =>
+    registerTime(caller, op.addr, AreaKind.linear),
+  ),
+  register_runstate_phys_area: subcommand(vcpu_register_runstate_memory_area, (caller, op) => {
+    const size = layout(caller, vcpu_runstate_info).sizeof;
+    return registerPhysical(caller, op.addr, size, (address) =>
+      registerRunstate(caller, address, AreaKind.physical),
+    );
+  }),
+  register_vcpu_time_phys_area: subcommand(vcpu_register_time_memory_area, (caller, op) =>
+    registerPhysical(caller, op.addr, 32, (address) => registerTime(caller, address, AreaKind.physical)),
+  ),
+};
+
+const byCommand = hypercall("vcpu_op", VCPUOP, operations, { argument: 2 });
+
+/** Operations on a vCPU of the caller's domain, which the second argument names. -ENOENT: there is no such one. */
+export const vcpu_op: Hypercall = {
+  ...byCommand,
+  run: (caller) => (target(caller) >= caller.domain.vcpus ? -Errno.ENOENT : byCommand.run(caller)),
+};
+
+/** The vCPU that is operated on. */
+function target(caller: Caller): number {
+  return Number(BigInt.asUintN(32, caller.args[1] ?? 0n));
+}
+
+/** Brings a vCPU back that went down. */
+function up(caller: Caller): HypercallResult {
+  const { domain } = caller;
+  // Only INIT and start-up interrupts give a processor its first state.
+  if (domain.vcpuGet(target(caller), VCPU.online) === 0) return -Errno.EINVAL;
+  return 0;
+}
+
+/** Xen: VCPUOP_down. The last one to go down powers the domain off. */
+function down(caller: Caller): HypercallResult {
+  const { domain } = caller;
+  const at = domain.heap.vcpu(domain.slot, target(caller)) + VCPU.online;
+  if (Atomics.compareExchange(domain.heap.words, at, 1, 0) !== 1) return 0;
+  if (Atomics.sub(domain.heap.words, domain.base + DOMAIN.onlineVcpus, 1) === 1) domain.shutdown(SHUTDOWN.poweroff);
+  domain.kick(target(caller));
+  return 0;
+}
+
+function getRunstate(caller: Caller, address: bigint): HypercallResult {
+  const state = runstateOf(caller.domain, target(caller), caller.cpu.inputs.time());
+  return caller.copyOut(address, layout(caller, vcpu_runstate_info).encode(state)) ? 0 : -Errno.EFAULT;
+}
+
+function registerRunstate(caller: Caller, address: bigint, kind: AreaKind): HypercallResult {
+  const { domain, cpu } = caller;
+  const vcpu = target(caller);
+  domain.setVcpuAddress(vcpu, VCPU.runstateArea, address === 0n ? undefined : address);
+  domain.vcpuSet(vcpu, VCPU.runstateAreaKind, kind);
+  if (vcpu === caller.vcpu) writeRunstateArea(domain, vcpu, cpu.vcpu, cpu.inputs.time());
+  return 0;
+}
+
+function registerTime(caller: Caller, address: bigint, kind: AreaKind): HypercallResult {
+  const { domain, cpu } = caller;
+  const vcpu = target(caller);
+  domain.setVcpuAddress(vcpu, VCPU.timeArea, address === 0n ? undefined : address);
+  domain.vcpuSet(vcpu, VCPU.timeAreaKind, kind);
+  if (vcpu === caller.vcpu) writeTimeArea(domain, vcpu, cpu.vcpu, cpu.tscOffset);
+  return 0;
+}
+
+/** Areas by guest-physical address lie in one page of RAM: -ENXIO for one that crosses, -EINVAL. ~0 stops it. */
+function registerPhysical(
+  caller: Caller,
+  address: bigint,
+  size: number,
+  register: (address: bigint) => HypercallResult,
+): HypercallResult {
+  if (address === 0xffff_ffff_ffff_ffffn) return register(0n);
+  const { memory } = caller.domain;
+  const offset = Number(address & 0xfffn);
+  if (offset + size > XEN_PAGE_SIZE) return -Errno.ENXIO;
+  const gfn = address >> 12n;
+  if (gfn >= BigInt(memory.p2mFrames) || memory.findFrame(Number(gfn)) === undefined) return -Errno.EINVAL;
+  return register(address);
+}
+
+/** Shortest period. Xen: VCPUOP_set_periodic_timer, "< 1ms" is refused. */
+const MIN_PERIOD = 1_000_000n;
+
+function setPeriodic(caller: Caller, op: vcpu_set_periodic_timer): HypercallResult {
+  if (target(caller) !== caller.vcpu) return -Errno.EINVAL;
+  if (op.period_ns < MIN_PERIOD || op.period_ns > 1n << 52n) return -Errno.EINVAL;
+  caller.cpu.timers.startPeriodic(caller.cpu.inputs.time(), Number(op.period_ns));
+  return 0;
+}
+
+/** -ETIME: the time has passed, and the guest wanted to hear of that. Otherwise VIRQ_TIMER comes at once. */
+function setSingleshot(caller: Caller, op: vcpu_set_singleshot_timer): HypercallResult {
+  if (target(caller) !== caller.vcpu) return -Errno.EINVAL;
+  const { cpu } = caller;
+  const deadline = Number(op.timeout_abs_ns);
+  if ((op.flags & VCPU_SSHOTTMR_future) !== 0 && deadline < cpu.inputs.time()) return -Errno.ETIME;
+  cpu.timers.singleshot = deadline;
+  return 0;
+}
