@@ -102,19 +102,24 @@ export class CodeCache {
     return first;
   }
 
-  #write(at: number, mode: number, codeSize: 16 | 32 | 64, decoded: readonly Decoded[], tail: "lookUp" | "undefined" | "too-long"): void {
+  #write(start: number, mode: number, codeSize: 16 | 32 | 64, decoded: readonly Decoded[], tail: "lookUp" | "undefined" | "too-long"): void {
     this.#forms.prepare(decoded, codeSize);
     const count = decoded.length + 1;
     const first = this.#reserve(count);
     let record = first;
-    let offset = at % frameBytes;
+    let at = start;
+    let offset = start % frameBytes;
+    this.#enter(start, mode, first, count);
     for (const instruction of decoded) {
       writeRecord(this.#view, record, instruction, offset, this.#forms.handler(instruction, codeSize), this.#forms.form(instruction, codeSize));
       record += recordBytes;
       offset += instruction.length;
+      at += instruction.length;
+      // What is behind a call will be returned to: it can be entered without being decoded again.
+      const called = instruction.row.instruction.mnemonic === "call";
+      if (called && offset < frameBytes && (mode & singleBit) === 0) this.#enter(at, mode, record, 1);
     }
     this.#writeTail(record, offset, tail);
-    this.#enter(at, mode, first, count);
     this.statistics.blocks += 1;
     this.statistics.instructions += decoded.length;
   }

@@ -86,8 +86,10 @@ class Dispatcher {
   readonly code: Code;
   readonly callees: Callees;
   readonly locals: Locals;
+  readonly counting: boolean;
 
-  constructor(code: Code, callees: Callees) {
+  constructor(code: Code, callees: Callees, counting: boolean) {
+    this.counting = counting;
     this.code = code;
     this.callees = callees;
     const local = () => code.local("i32");
@@ -412,6 +414,20 @@ class Dispatcher {
     code.op("unreachable");
   }
 
+  #countForm(): void {
+    const { code, locals } = this;
+    code.get(locals.record);
+    code.memory("i32.load16_u", RecordField.form);
+    code.i32(3);
+    code.op("i32.shl");
+    code.tee(locals.entry);
+    code.get(locals.entry);
+    code.memory("i64.load", DomainLayout.formCounts);
+    code.i64(1n);
+    code.op("i64.add");
+    code.memory("i64.store", DomainLayout.formCounts);
+  }
+
   /** Handler.crossing: compares the frame of the next page with the one that the record behind was made from. */
   #crossing(faulted: Label, advance: Label): void {
     const { code, locals } = this;
@@ -465,6 +481,7 @@ class Dispatcher {
     code.brTable([calls, looksUp, raises, crosses, ...cases.toReversed()], calls);
     code.end();
     // Handler.form
+    if (this.counting) this.#countForm();
     code.get(locals.vcpu);
     code.get(locals.record);
     code.get(locals.record);
@@ -607,8 +624,17 @@ export function hashIndex(address: number, mode: number): number {
   return ((address ^ (address >>> hashShift) ^ (mode << 9)) & (DomainLayout.hashEntries - 1)) >>> 0;
 }
 
+export interface DispatcherOptions {
+  readonly hot: readonly HotForm[];
+  readonly pool: (code: Code) => LocalPool;
+  /** Count the calls of each form, at DomainLayout.formCounts. */
+  readonly counting: boolean;
+}
+
 /** Defines `run(vcpu, budget) → Return`. */
-export function defineDispatcher(callees: Callees, hot: readonly HotForm[], makePool: (code: Code) => LocalPool): void {
-  const index = callees.module.function({ parameters: ["i32", "i32"], results: ["i32"] }, (code) => new Dispatcher(code, callees).emit(hot, makePool(code)));
+export function defineDispatcher(callees: Callees, { hot, pool, counting }: DispatcherOptions): void {
+  const index = callees.module.function({ parameters: ["i32", "i32"], results: ["i32"] }, (code) =>
+    new Dispatcher(code, callees, counting).emit(hot, pool(code)),
+  );
   callees.module.export("run", index);
 }

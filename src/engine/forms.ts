@@ -61,3 +61,9 @@ export function buildForm(row: Row, form: Form, numbers: Numbers = recordNumbers
     row.instruction.semantics(ir, ...bindOperands(ir, row.encoding));
   });
 }
+
+/** How the dispatcher's profile names a form; empty for one that cannot stand in the dispatcher. */
+export function formName(row: Row, form: Form): string {
+  if (form.addressing !== "long" || form.lock || form.repeat !== "none" || form.addressSize !== 64) return "";
+  return `${row.instruction.mnemonic}: ${row.encoding.row} | ${form.operandSize} | ${form.memory ? "m" : "r"} | ${form.low}`;
+}

@@ -50,13 +50,15 @@ export const DomainLayout = {
   codeFrames: 10 * MiB,
   recordHash: 11 * MiB,
   hashEntries: 1 << 18,
+  /** One u64 a slot of the function table: how often its form was called, where that is counted. */
+  formCounts: 15 * MiB,
   /** Allocated upward; when full, everything decoded is forgotten. */
   records: 16 * MiB,
   recordsEnd: 64 * MiB,
   privateBytes: 64 * MiB,
 } as const;
 if (DomainLayout.vcpus + maximumVcpus * VcpuLayout.bytes > DomainLayout.p2m) throw new Error("vCPUs do not fit");
-if (DomainLayout.recordHash + DomainLayout.hashEntries * HashEntry.bytes > DomainLayout.records) throw new Error("the hash does not fit");
+if (DomainLayout.recordHash + DomainLayout.hashEntries * HashEntry.bytes > DomainLayout.formCounts) throw new Error("the hash does not fit");
 
 export function vcpuBase(index: number): number {
   return DomainLayout.vcpus + index * VcpuLayout.bytes;

@@ -55,12 +55,16 @@ const statesByReason = Object.keys(Return) as (keyof typeof Return)[];
 export class WasmEngine implements Engine {
   readonly #memory: DomainMemory;
 
-  constructor(memory: DomainMemory) {
+  readonly #counting: boolean;
+
+  /** @param counting Count how often each form is executed, for {@link WasmVcpu.formCounts}; no form is hot then. */
+  constructor(memory: DomainMemory, counting = false) {
     this.#memory = memory;
+    this.#counting = counting;
   }
 
   createVcpu(index: number, platform: Platform): WasmVcpu {
-    return new WasmVcpu(this.#memory, index, platform);
+    return new WasmVcpu(this.#memory, index, platform, this.#counting);
   }
 }
 
@@ -76,22 +80,18 @@ export class WasmVcpu implements Vcpu {
   readonly #returns = [0, 0, 0, 0, 0, 0];
   #retired = 0;
 
-  constructor(memory: DomainMemory, index: number, platform: Platform) {
+  constructor(memory: DomainMemory, index: number, platform: Platform, counting = false) {
     this.#base = vcpuBase(index);
     this.#memory = memory;
     this.#state = new ContextView(new DataView(memory.bytes.buffer, this.#base, VcpuLayout.bytes));
     const pages = memory.bytes.length / 65536;
     this.#linker = new Linker(memory.memory, { minimum: pages, maximum: pages }, this.#hosts(platform), [slowLoad, slowStore, slowProbe]);
-    const hot = hotForms(theOpcodeMap());
+    const hot = counting ? [] : hotForms(theOpcodeMap());
     this.#forms = new FormLibrary(this.#linker, new Map(hot.map(({ key }, position) => [key, Handler.hot + position])));
     this.#cache = new CodeCache(theOpcodeMap(), this.#forms, memory.memory, (frame) => this.#forbidWrites(frame));
     const bodies = hot.map(({ hot: { body } }) => body);
     const { run } = this.#linker.link([], dispatcherRoutines, bodies, (callees) =>
-      defineDispatcher(
-        callees,
-        hot.map((form) => form.hot),
-        (code) => new LocalPool(code),
-      ),
+      defineDispatcher(callees, { hot: hot.map((form) => form.hot), pool: (code) => new LocalPool(code), counting }),
     );
     this.#run = run as (vcpu: number, budget: number) => number;
     const state = this.#state;
@@ -205,6 +205,13 @@ export class WasmVcpu implements Vcpu {
   #stale(): boolean {
     const words = new Int32Array(this.#memory.bytes.buffer, DomainLayout.staleCode, 1);
     return Atomics.exchange(words, 0, 0) !== 0;
+  }
+
+  /** How often each form was executed, if that was counted, most often first. */
+  formCounts(): { readonly name: string; readonly count: number }[] {
+    const counts = new BigUint64Array(this.#memory.bytes.buffer, DomainLayout.formCounts, 1 << 14);
+    const forms = [...this.#forms.entries()].map(([slot, name]) => ({ name, count: Number(counts[slot] ?? 0n) }));
+    return forms.toSorted((a, b) => b.count - a.count);
   }
 
   get retired(): number {
