@@ -6,11 +6,13 @@
 import type { SegmentState } from "../../src/engine/engine.ts";
 import { buildForm, formKey, formOf } from "../../src/engine/forms.ts";
 import { fieldLoads, recordBytes, writeRecord } from "../../src/engine/record.ts";
+import { lazyOf, statusOf } from "../../src/engine/context.ts";
+import { evaluate, type Machine } from "../../src/ir/evaluate.ts";
 import { Ending, type Access, type Block } from "../../src/ir/node.ts";
+import { bitsOf, type Type } from "../../src/ir/types.ts";
 import { decode, type Decoded } from "../../src/x86/decode/decode.ts";
 import type { OpcodeMap } from "../../src/x86/decode/opcode-map.ts";
 import { Segment, SegmentField, State, gprSlot, segmentSlot, stateBytes, xmmSlot } from "../../src/x86/state.ts";
-import { evaluateInstruction, Fault, readStatusFlags, Unsupported, writeStatusFlags, type World } from "./evaluate.ts";
 import { endOf } from "./results.ts";
 import { segmentsOf } from "./segments.ts";
 import {
@@ -47,8 +49,24 @@ export function oracle(map: OpcodeMap): (request: Case) => Outcome | undefined {
   };
 }
 
-class OracleMachine implements World {
-  readonly state = new DataView(new ArrayBuffer(stateBytes));
+/** An exception that an access raised. */
+class Fault extends Error {
+  readonly vector: number;
+  readonly errorCode: number;
+  constructor(vector: number, errorCode: number) {
+    super(`vector ${vector}, error code ${errorCode}`);
+    this.vector = vector;
+    this.errorCode = errorCode;
+  }
+}
+
+/** The IR uses what only a whole engine has: the platform, descriptor tables, translations. */
+class Unsupported extends Error {}
+
+const bytesOfType = (type: Type): number => Math.max(8, bitsOf[type]) / 8;
+
+class OracleMachine implements Machine {
+  readonly #state = new DataView(new ArrayBuffer(stateBytes));
   readonly #map: OpcodeMap;
   /** The IR of each form that was needed so far. */
   readonly #blocks: Map<number, Block>;
@@ -64,7 +82,7 @@ class OracleMachine implements World {
     this.#request = request;
     for (const { offset, bytes } of request.patches) this.#window.set(bytes, offset);
     this.#code.set(request.code, request.codeOffset);
-    loadState(this.state, request);
+    loadState(this.#state, request);
   }
 
   run(): Outcome {
@@ -84,7 +102,7 @@ class OracleMachine implements World {
       rip === start && trap.vector === 3
         ? { kind: "reached" as const, vector: 0, errorCode: 0, faultAddress: 0n, rip }
         : endOf(trap, request);
-    return { ...end, ...readState(this.state, request), changes: changesOf(before, this.#window) };
+    return { ...end, ...readState(this.#state, request), changes: changesOf(before, this.#window) };
   }
 
   /** Executes one instruction. @returns where it goes on. */
@@ -99,12 +117,14 @@ class OracleMachine implements World {
     const block = this.#blockOf(instruction);
     const page = BigInt(mode === 16 ? 0 : CODE);
     for (let rounds = 0; rounds < 0x10000; rounds++) {
-      switch (evaluateInstruction(block, this)) {
+      const outcome = evaluate(block, this);
+      if (outcome.kind === "fault") throw new Fault(outcome.fault.vector, outcome.fault.errorCode ?? 0);
+      switch (outcome.kind === "end" ? outcome.ending : Ending.next) {
         case Ending.next:
           return page + BigInt(codeOffset + instruction.length);
         case Ending.branch:
         case Ending.resynchronise:
-          return this.state.getBigUint64(State.rip, true);
+          return this.#state.getBigUint64(State.rip, true);
         case Ending.again:
           continue;
         default:
@@ -139,20 +159,45 @@ class OracleMachine implements World {
     }
   }
 
-  load(address: bigint, bytes: number, access: Access): bigint {
+  get(type: Type, slot: number): bigint {
+    let value = 0n;
+    for (let i = bytesOfType(type) - 1; i >= 0; i--) value = (value << 8n) | BigInt(this.#state.getUint8(slot + i));
+    return BigInt.asUintN(bitsOf[type], value);
+  }
+
+  set(type: Type, slot: number, value: bigint): void {
+    for (let i = 0; i < bytesOfType(type); i++)
+      this.#state.setUint8(slot + i, Number((value >> BigInt(8 * i)) & 0xffn));
+  }
+
+  load(type: Type, address: bigint, access: Access): bigint {
+    const bytes = bytesOfType(type);
     const at = this.#locate(address, bytes, access, 0);
     let value = 0n;
     for (let i = bytes - 1; i >= 0; i--) value = (value << 8n) | BigInt(this.#byteAt(at + i));
     return value;
   }
 
-  store(address: bigint, bytes: number, value: bigint, access: Access): void {
+  store(type: Type, address: bigint, value: bigint, access: Access): undefined {
+    const bytes = bytesOfType(type);
     const at = this.#locate(address, bytes, access, WRITE);
     for (let i = 0; i < bytes; i++) this.#window[at + i - WINDOW] = Number((value >> BigInt(8 * i)) & 0xffn);
+    return undefined;
   }
 
-  probe(address: bigint, bytes: number, access: Access): void {
+  probe(address: bigint, bytes: number, access: Access): undefined {
     this.#locate(address, bytes, access, WRITE);
+    return undefined;
+  }
+
+  host(name: string): bigint {
+    throw new Unsupported(`the platform is asked for ${name}`);
+  }
+  hostLoad(): bigint {
+    throw new Unsupported("linear memory is read");
+  }
+  hostStore(): void {
+    throw new Unsupported("linear memory is written");
   }
 
   #byteAt(at: number): number {
@@ -188,7 +233,9 @@ class OracleMachine implements World {
 
 function loadState(state: DataView, request: Case): void {
   request.gpr.forEach((value, i) => state.setBigUint64(gprSlot(i), value, true));
-  writeStatusFlags(state, request.rflags);
+  const { result, aux } = lazyOf(request.rflags);
+  state.setBigUint64(State.ccResult, result, true);
+  state.setBigUint64(State.ccAux, aux, true);
   state.setUint32(State.flags, (request.rflags & ~STATUS) | 0x202, true);
   state.setUint32(State.cpl, 3, true);
   state.setUint32(State.mode, MODES[request.mode] | 8, true);
@@ -224,7 +271,8 @@ function readState(state: DataView, request: Case): Pick<Outcome, "rflags" | "gp
     const value = state.getBigUint64(gprSlot(i), true);
     return request.mode === 64 ? value : BigInt.asUintN(32, value);
   });
-  const rflags = readStatusFlags(state) | (state.getUint32(State.flags, true) & ~STATUS);
+  const status = statusOf(state.getBigUint64(State.ccResult, true), state.getBigUint64(State.ccAux, true));
+  const rflags = status | (state.getUint32(State.flags, true) & ~STATUS);
   const fx = (request.fx ?? INITIAL_FX).slice(0, FX_SIZE);
   const view = new DataView(fx.buffer);
   const statusWord = state.getUint32(State.fsw, true);

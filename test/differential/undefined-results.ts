@@ -5,12 +5,13 @@
 import { Flag, statusFlagsMask } from "../../src/x86/flags.ts";
 import type { Instruction } from "../../src/x86/instruction.ts";
 import type { Form } from "./encode.ts";
-import type { Case } from "./wire.ts";
+import { NOTHING_IGNORED, type Ignored } from "./compare.ts";
+import type { Case, Outcome } from "./wire.ts";
 
 const bit = (name: "cf" | "pf" | "af" | "zf" | "sf" | "of"): number => 1 << Flag[name];
 
 /** RFLAGS bits that are undefined after this execution. */
-export function undefinedFlags(instruction: Instruction, form: Form, request: Case): number {
+function undefinedFlags(instruction: Instruction, form: Form, request: Case): number {
   const named = instruction.undefinedFlags.reduce((mask, name) => mask | bit(name), 0);
   const { mnemonic } = instruction;
   if (/^(sh[lr]d?|sal|sar|ro[lr]|rc[lr])$/.test(mnemonic)) return shiftFlags(mnemonic, form, request);
@@ -43,4 +44,11 @@ function shiftCount({ encoding }: Form, { code, gpr }: Case): number {
 export function undefinedDestination(mnemonic: string, form: Form, request: Case): boolean {
   if (!/^sh[lr]d$/.test(mnemonic)) return mnemonic === "bswap" && form.operandSize === 16;
   return form.operandSize === 16 && (shiftCount(form, request) & 31) > 16;
+}
+
+/** Everything that is not to be compared in one execution that ended so on the host. */
+export function ignoredIn(instruction: Instruction, form: Form, request: Case, host: Outcome): Ignored {
+  // A fault leaves the flags as they were; only #DE leaves them undefined.
+  const rflags = host.kind === "fault" && host.vector !== 0 ? 0 : undefinedFlags(instruction, form, request);
+  return { ...NOTHING_IGNORED, rflags };
 }

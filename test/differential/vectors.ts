@@ -2,9 +2,13 @@
  * Recorded native executions, for hosts that cannot execute x86-64 themselves. A file is one line of JSON, then the
  * packed requests and results of wire.ts, compressed. Only record.ts writes them, and only from native.c's answers.
  */
+import { join } from "node:path";
 import { brotliCompressSync, brotliDecompressSync, constants } from "node:zlib";
 import { readRequests, readResults } from "./results.ts";
 import type { Case, Outcome } from "./wire.ts";
+
+/** Where record.ts puts them. */
+export const VECTORS = join(import.meta.dirname, "vectors.bin");
 
 export interface Recording {
   /** The processor that executed them. */
