@@ -101,8 +101,8 @@ export function writeRecord(view: DataView, at: number, decoded: Decoded, start:
     view.setUint16(at + RecordField.rm, registerField(rmSpec?.kind, rmSpec?.size, rmNumber, decoded.rex), true);
     view.setUint16(at + RecordField.index, State.zero, true);
   }
-  // In 64-bit mode only FS and GS have bases; the slot of zeros saves the others a look.
-  const flat = decoded.addressSize === 64 && decoded.segment < 4;
+  // In 64-bit mode only FS and GS have bases, whatever the address size; the slot of zeros saves the others a look.
+  const flat = decoded.codeSize === 64 && decoded.segment < 4;
   view.setUint16(at + RecordField.segment, flat ? State.zero : segmentSlot(decoded.segment), true);
   view.setBigInt64(at + RecordField.immediate, branch ? decoded.immediate + BigInt(next) : decoded.immediate, true);
   view.setInt32(at + RecordField.displacement, displacement, true);

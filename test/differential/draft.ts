@@ -13,7 +13,16 @@ import {
 import { chooseAddress } from "./addresses.ts";
 import { encode, immediateBytes, operandBytes, regOperand, rmOperand, type Form, type Parts } from "./encode.ts";
 import { integer, type Random } from "./values.ts";
-import { Access, WINDOW_SIZE, type Case, type Patch, type Selectors } from "./wire.ts";
+import {
+  Access,
+  USER_CODE_64,
+  USER_DATA,
+  WINDOW_SIZE,
+  ldtSelector,
+  type Case,
+  type Patch,
+  type Selectors,
+} from "./wire.ts";
 
 /** Where the memory operand lies, and what is in it. */
 export interface MemoryOperand {
@@ -43,6 +52,9 @@ export interface Draft {
   /** Makes the bytes anew after the encoder: what no row says, for instance a wrong LOCK. */
   rewrite: ((code: Uint8Array) => Uint8Array) | undefined;
 }
+
+/** DS and ES with bases, which 64-bit mode ignores. */
+const BASED_64: Selectors = { cs: USER_CODE_64, ss: USER_DATA, ds: ldtSelector(2), es: ldtSelector(3), fs: 0, gs: 0 };
 
 /** Bytes given to memory operands whose letter says no size: more than FXSAVE's. */
 const UNSIZED = 64;
@@ -82,7 +94,7 @@ export function draftOf(random: Random, form: Form, mnemonic: string): Draft {
     memory: inMemory ? memoryOperand(random, form, mnemonic, size) : undefined,
     keep: new Set(),
     patches: [],
-    selectors: defaultSelectors(mode),
+    selectors: mode === 64 && random.oneIn(16) ? BASED_64 : defaultSelectors(mode),
     bases: undefined,
     pages: [Access.write, Access.write],
     codeOffset: 0x100,

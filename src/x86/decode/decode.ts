@@ -12,6 +12,8 @@ export interface Decoded {
   readonly length: number;
   /** The opcode's low bits, for rows that span several. */
   readonly low: number;
+  /** What CS.L and CS.D selected. */
+  readonly codeSize: 16 | 32 | 64;
   readonly operandSize: 16 | 32 | 64;
   readonly addressSize: 16 | 32 | 64;
   readonly lock: boolean;
@@ -233,7 +235,7 @@ function decodeAt(map: OpcodeMap, reader: Reader, start: number, codeSize: 16 | 
   const repeats = encoding.options.has("rep") && prefixes.repeat !== 0;
   const opcodeLow = (opcode & 0xff) - encoding.opcode;
   return {
-    row, length, operandSize, addressSize, memory, immediate, immediate2,
+    row, length, codeSize, operandSize, addressSize, memory, immediate, immediate2,
     low: opcodeLow,
     lock: prefixes.lock,
     repeat: !repeats ? "none" : prefixes.repeat === 0xf3 ? "rep" : "repne",
