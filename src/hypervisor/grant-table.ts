@@ -223,7 +223,8 @@ export function setGrantVersion(domain: Domain, version: 1 | 2, reserved: number
   if (version === 2 && !growStatusFrames(domain)) return "no memory";
   return domain.heap.locked(domain.base + DOMAIN.memoryLock, () => {
     const kept = Array.from({ length: Math.min(reserved, grantEntries(domain)) }, (_, ref) => carryOver(domain, ref));
-    for (let i = 0; i < domain.get(DOMAIN.grantFrames); i++) frameBytes(domain, domain.get(DOMAIN.grantFrame + i)).fill(0);
+    for (let i = 0; i < domain.get(DOMAIN.grantFrames); i++)
+      frameBytes(domain, domain.get(DOMAIN.grantFrame + i)).fill(0);
     for (let i = 0; i < domain.get(DOMAIN.statusFrames); i++) {
       frameBytes(domain, domain.get(DOMAIN.statusFrame + i)).fill(0);
     }

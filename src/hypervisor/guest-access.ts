@@ -14,7 +14,7 @@ function pieces(
   visit: (address: number, from: number, to: number) => boolean,
 ): boolean {
   const mask = vcpu.codeSize === 64 ? ADDRESS_MASK : 0xffffffffn;
-  for (let done = 0; done < length; ) {
+  for (let done = 0; done < length;) {
     const address = (linear + BigInt(done)) & mask;
     const chunk = Math.min(length - done, XEN_PAGE_SIZE - Number(address & 0xfffn));
     const physical = vcpu.translate(address, access);

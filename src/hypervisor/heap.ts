@@ -183,6 +183,8 @@ export class Heap {
   readonly doubles: Float64Array<SharedArrayBuffer>;
   /** How many domains fit, domain 0 included. */
   readonly domains: number;
+  /** What this thread writes into locks: 1 for the control thread, {@link Heap.holderOf} for a vCPU's. */
+  holder = 1;
 
   constructor(buffer: SharedArrayBuffer) {
     this.buffer = buffer;
@@ -255,7 +257,7 @@ export class Heap {
 
   /** Runs `work` holding the spin lock at a word. Holders never wait for anything, so that spinning is short. */
   locked<T>(index: number, work: () => T): T {
-    while (Atomics.compareExchange(this.words, index, 0, 1) !== 0) {
+    while (Atomics.compareExchange(this.words, index, 0, this.holder) !== 0) {
       // Spins: a main thread may not block, and the holder only computes.
     }
     try {
@@ -263,6 +265,29 @@ export class Heap {
     } finally {
       Atomics.store(this.words, index, 0);
     }
+  }
+
+  /** What the threads of a domain write into locks. */
+  holderOf(slot: Slot): number {
+    return slot + 2;
+  }
+
+  /**
+   * Opens every lock that a domain's threads hold. Only when those threads are gone: one that was killed in the middle of
+   * something would keep all others waiting for ever.
+   */
+  breakLocks(slot: Slot): void {
+    const locks = [HEADER.domainLock, HEADER.eventLock];
+    for (let other = 0; other < this.domains; other++) {
+      const at = this.domain(other);
+      locks.push(at + DOMAIN.deliveryLock, at + DOMAIN.memoryLock);
+    }
+    for (const lock of locks) Atomics.compareExchange(this.words, lock, this.holderOf(slot), 0);
+  }
+
+  /** Gives a slot back. Nothing may use the domain any more. */
+  freeSlot(slot: Slot): void {
+    this.store(this.domain(slot) + DOMAIN.state, DomainState.free);
   }
 
   /** Takes a free slot for a domain. @returns undefined when all are taken. Call inside {@link Heap.withDomains}. */

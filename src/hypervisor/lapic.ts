@@ -3,6 +3,21 @@
  * Intel SDM Vol. 3A, "Advanced Programmable Interrupt Controller (APIC)"; xen/arch/x86/hvm/vlapic.c.
  */
 
+import {
+  BASE_BSP,
+  BASE_DEFAULT,
+  BASE_ENABLE,
+  BASE_X2APIC,
+  BUS_CYCLE,
+  LVR,
+  LVT_MASK,
+  MASKED,
+  READABLE_MSRS,
+  REGISTER,
+  SOFTWARE_ENABLE,
+  WRITABLE_MSRS,
+} from "./lapic-registers.ts";
+
 /** Interrupts that one processor sends to another. */
 export type Delivery =
   | { readonly kind: "fixed"; readonly vector: number }
@@ -25,54 +40,6 @@ export interface LapicHost {
   /** The APIC was enabled in software while it had been off: events that wait are to be raised again. */
   enabled(): void;
 }
-
-const REGISTER = {
-  ID: 0x20,
-  LVR: 0x30,
-  TPR: 0x80,
-  APR: 0x90,
-  PPR: 0xa0,
-  EOI: 0xb0,
-  LDR: 0xd0,
-  DFR: 0xe0,
-  SPIV: 0xf0,
-  ISR: 0x100,
-  TMR: 0x180,
-  IRR: 0x200,
-  ESR: 0x280,
-  ICR: 0x300,
-  ICR2: 0x310,
-  LVTT: 0x320,
-  LVTTHMR: 0x330,
-  LVTPC: 0x340,
-  LVT0: 0x350,
-  LVT1: 0x360,
-  LVTERR: 0x370,
-  TMICT: 0x380,
-  TMCCT: 0x390,
-  TDCR: 0x3e0,
-  SELF_IPI: 0x3f0,
-} as const;
-
-/** Version 0x14 with 6 local vectors, as Xen's. */
-const LVR = 0x00050014;
-const MASKED = 1 << 16;
-const SOFTWARE_ENABLE = 1 << 8;
-const BASE_BSP = 1 << 8;
-const BASE_X2APIC = 1 << 10;
-const BASE_ENABLE = 1 << 11;
-const BASE_DEFAULT = 0xfee00000;
-/** Xen: APIC_BUS_CYCLE_NS. The timer counts a bus of 100 MHz, divided by TDCR. */
-const BUS_CYCLE = 10;
-/** Bits that software may set in each local vector. */
-const LVT_MASK: ReadonlyMap<number, number> = new Map([
-  [REGISTER.LVTT, 0x710ff],
-  [REGISTER.LVTTHMR, 0x107ff],
-  [REGISTER.LVTPC, 0x107ff],
-  [REGISTER.LVT0, 0x1a7ff],
-  [REGISTER.LVT1, 0x1a7ff],
-  [REGISTER.LVTERR, 0x100ff],
-]);
 
 /** A local APIC of one vCPU. Only that vCPU's worker touches it. */
 export class Lapic {
@@ -142,7 +109,12 @@ export class Lapic {
 
   /** Whether a guest-physical address is in its page. */
   claims(address: number): boolean {
-    return this.present && !this.#x2apic && address >= (this.#base & ~0xfff) >>> 0 && address < ((this.#base & ~0xfff) >>> 0) + 4096;
+    return (
+      this.present &&
+      !this.#x2apic &&
+      address >= (this.#base & ~0xfff) >>> 0 &&
+      address < ((this.#base & ~0xfff) >>> 0) + 4096
+    );
   }
 
   /** Reads the page. Registers are 32 bits, 16 bytes apart; narrower reads see part of one, wider the one and zero. */
@@ -383,12 +355,7 @@ export class Lapic {
     if (!this.#x2apic) return undefined;
     const at = (index - 0x800) << 4;
     if (at === REGISTER.ICR) return (BigInt(this.#get(REGISTER.ICR2)) << 32n) | BigInt(this.#get(REGISTER.ICR));
-    const readable = new Set<number>([...Object.values(REGISTER), ...LVT_MASK.keys()]);
-    for (let word = 0; word < 8; word++) {
-      for (const bank of [REGISTER.ISR, REGISTER.TMR, REGISTER.IRR]) readable.add(bank + (word << 4));
-    }
-    const absent: readonly number[] = [REGISTER.APR, REGISTER.EOI, REGISTER.DFR, REGISTER.ICR2, REGISTER.SELF_IPI];
-    if (!readable.has(at) || absent.includes(at)) return undefined;
+    if (!READABLE_MSRS.has(at)) return undefined;
     return BigInt(this.#readRegister(at));
   }
 
@@ -406,16 +373,7 @@ export class Lapic {
       this.#sendIpi(Number(value & 0xffn) | (1 << 18), 0);
       return value <= 0xffn;
     }
-    const writable: readonly number[] = [
-      ...LVT_MASK.keys(),
-      REGISTER.TPR,
-      REGISTER.EOI,
-      REGISTER.SPIV,
-      REGISTER.ESR,
-      REGISTER.TMICT,
-      REGISTER.TDCR,
-    ];
-    if (!writable.includes(at)) return false;
+    if (!WRITABLE_MSRS.has(at)) return false;
     if ((at === REGISTER.EOI || at === REGISTER.ESR) && value !== 0n) return false;
     this.#writeRegister(at, Number(value));
     return true;

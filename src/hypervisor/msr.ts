@@ -174,9 +174,7 @@ export class PlatformMsrs {
       case MSR.PAT:
         return hasTypes(value, PAT_TYPES) && this.#remember(index, value);
       case MSR.MTRR_DEF_TYPE:
-        return (
-          (value & ~0xcffn) === 0n && MTRR_TYPES.includes(Number(value & 0xffn)) && this.#remember(index, value)
-        );
+        return (value & ~0xcffn) === 0n && MTRR_TYPES.includes(Number(value & 0xffn)) && this.#remember(index, value);
       default:
         return false;
     }

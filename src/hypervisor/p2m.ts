@@ -17,7 +17,13 @@ export const LOW_RAM_END = 0xfc000000;
 const FOUR_GIB = 0x1_0000_0000;
 
 /** Guest frames of the pages a toolstack sets up, as Xen's domain builder places them. xenguest.h: X86_HVM_NR_SPECIAL_PAGES. */
-export const SPECIAL_PAGE = { first: 0xfeff8, xenstore: 0xfeffc, ident_pt: 0xfeffe, console: 0xfefff, end: 0xff000 } as const;
+export const SPECIAL_PAGE = {
+  first: 0xfeff8,
+  xenstore: 0xfeffc,
+  ident_pt: 0xfeffe,
+  console: 0xfefff,
+  end: 0xff000,
+} as const;
 
 /** The local APIC's page, which no frame backs. */
 export const LAPIC_ADDRESS = 0xfee00000;

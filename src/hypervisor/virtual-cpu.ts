@@ -75,6 +75,7 @@ export class VirtualCpu {
     this.index = index;
     this.config = config;
     this.host = host;
+    domain.heap.holder = domain.heap.holderOf(domain.slot);
     this.#inputs = this.#live();
     this.lapic = new Lapic(index, {
       now: () => this.inputs.time(),

@@ -30,14 +30,7 @@ import { u32AsBigint, u64 } from "../../bits/integers.ts";
 import type { Struct } from "../../bits/struct.ts";
 import { P2mType } from "../../engine/engine.ts";
 import type { Domain } from "../domain.ts";
-import {
-  grantVersion,
-  growGrantTable,
-  pinGrant,
-  setGrantVersion,
-  swapGrants,
-  unpinGrant,
-} from "../grant-table.ts";
+import { grantVersion, growGrantTable, pinGrant, setGrantVersion, swapGrants, unpinGrant } from "../grant-table.ts";
 import type { Access, PinnedGrant } from "../grant-table.ts";
 import { DOMAIN } from "../heap.ts";
 import { absent, hypercall, layout, operation, refused, subcommand } from "../hypercall.ts";
@@ -264,12 +257,7 @@ function side(
     if (page === undefined) return GNTST.bad_page;
     return { bytes: page.subarray(pointer.offset, pointer.offset + length), gfn, domain, release: () => undefined };
   }
-  const grant: PinnedGrant | GNTST = pinGrant(
-    domain,
-    caller.domain.id,
-    Number(BigInt.asUintN(32, pointer.u)),
-    access,
-  );
+  const grant: PinnedGrant | GNTST = pinGrant(domain, caller.domain.id, Number(BigInt.asUintN(32, pointer.u)), access);
   if (typeof grant === "number") return grant;
   if (pointer.offset < grant.offset || pointer.offset + length > grant.offset + grant.length) {
     unpinGrant(domain, grant);

@@ -123,8 +123,7 @@ function getMemType(caller: Caller, op: xen_hvm_get_mem_type): HypercallResult {
   if (domain !== caller.domain) return -Errno.EPERM;
   const { memory } = domain;
   const type = op.pfn < BigInt(memory.p2mFrames) ? memory.p2mType(Number(op.pfn)) : P2mType.mmio;
-  op.mem_type =
-    type === P2mType.ram ? HVMMEM.ram_rw : type === P2mType.ramReadOnly ? HVMMEM.ram_ro : HVMMEM.mmio_dm;
+  op.mem_type = type === P2mType.ram ? HVMMEM.ram_rw : type === P2mType.ramReadOnly ? HVMMEM.ram_ro : HVMMEM.mmio_dm;
   return 0;
 }
 

@@ -17,13 +17,7 @@ import { DOMAIN, VCPU } from "../heap.ts";
 import { absent, hypercall, layout, operation, refused, subcommand } from "../hypercall.ts";
 import type { Caller, Hypercall, HypercallResult, Operation } from "../hypercall.ts";
 import { Request } from "../interrupts.ts";
-import {
-  AreaKind,
-  registerVcpuInfo,
-  runstateOf,
-  writeRunstateArea,
-  writeTimeArea,
-} from "../shared-areas.ts";
+import { AreaKind, registerVcpuInfo, runstateOf, writeRunstateArea, writeTimeArea } from "../shared-areas.ts";
 
 const operations: Readonly<Record<keyof typeof VCPUOP, Operation>> = {
   initialise: absent("PVH processors start with INIT and a start-up interrupt"),
@@ -63,9 +57,7 @@ const operations: Readonly<Record<keyof typeof VCPUOP, Operation>> = {
   ),
   register_runstate_phys_area: subcommand(vcpu_register_runstate_memory_area, (caller, op) => {
     const size = layout(caller, vcpu_runstate_info).sizeof;
-    return registerPhysical(caller, op.addr, size, (address) =>
-      registerRunstate(caller, address, AreaKind.physical),
-    );
+    return registerPhysical(caller, op.addr, size, (address) => registerRunstate(caller, address, AreaKind.physical));
   }),
   register_vcpu_time_phys_area: subcommand(vcpu_register_time_memory_area, (caller, op) =>
     registerPhysical(caller, op.addr, 32, (address) => registerTime(caller, address, AreaKind.physical)),
