@@ -16,6 +16,9 @@ import { Counter, COUNTERS } from "./pcpu.ts";
 import type { PcpuMessage } from "./pcpu.ts";
 import { createNodes, removeNodes } from "./xenstore-nodes.ts";
 
+/** How long a thread may take to notice that its domain has shut down. */
+const THREAD_GRACE_MS = 2000;
+
 /** What a guest needs of the host that made it. */
 export interface GuestParts {
   readonly name: string;
@@ -45,7 +48,10 @@ export class DomainGuest implements Guest {
   #thread: PcpuThread | undefined;
   #registers: string | undefined;
   #tripleFault = false;
+  /** When the domain shut down, and for which of Xen's reasons. */
   #stopped: number | undefined;
+  #shutdown: number | undefined;
+  #grace: Disposable | undefined;
   #destroyed: Promise<void> | undefined;
 
   constructor(parts: GuestParts) {
@@ -116,13 +122,9 @@ export class DomainGuest implements Guest {
     if (reason === undefined || this.#stopped !== undefined) return;
     this.#stopped = this.#parts.machine.world.monotonic();
     this.#parts.xenstore.domainShutDown(this.id);
-    // The thread's last words, registers among them, are on their way.
-    this.#parts.machine.defer(() => {
-      const ending: Ending = this.#tripleFault
-        ? { kind: "triple-fault" }
-        : { kind: "shutdown", reason: shutdownReason(reason) };
-      void this.#finish(ending);
-    });
+    this.#shutdown = reason;
+    // The thread ends by itself, after its last words: registers, and whether it was a triple fault.
+    this.#grace = this.#parts.machine.every(THREAD_GRACE_MS, () => this.#threadEnded(undefined));
   }
 
   shutdown(how: "poweroff" | "reboot"): void {
@@ -166,12 +168,16 @@ export class DomainGuest implements Guest {
     }
     this.#registers = message.registers;
     if (message.why === "triple-fault") this.#tripleFault = true;
-    this.look();
   }
 
   #threadEnded(error: Error | undefined): void {
-    if (this.#destroyed !== undefined || (error === undefined && this.#stopped !== undefined)) return;
-    void this.#finish({ kind: "failed", error: error ?? new Error("its pCPU has stopped") });
+    this.look();
+    if (error !== undefined || this.#shutdown === undefined) {
+      void this.#finish({ kind: "failed", error: error ?? new Error("its pCPU has stopped") });
+      return;
+    }
+    const reason = shutdownReason(this.#shutdown);
+    void this.#finish(this.#tripleFault ? { kind: "triple-fault" } : { kind: "shutdown", reason });
   }
 
   /** Ends the domain, once: takes its last output, stops its thread, gives everything back. */
@@ -183,6 +189,7 @@ export class DomainGuest implements Guest {
   async #tearDown(ending: Ending): Promise<void> {
     const { built, forget, hypervisor, machine, uuid, xenstore } = this.#parts;
     this.#stopped ??= machine.world.monotonic();
+    this.#grace?.[Symbol.dispose]();
     await this.#thread?.terminate();
     this.#backend.drain();
     this.#backend[Symbol.dispose]();

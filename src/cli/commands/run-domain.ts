@@ -47,7 +47,7 @@ export async function runDomain(
     memoryBytes: options.memory,
     vcpus: 1,
   });
-  return attend(guest, mode, source, options, interrupt, line);
+  return await attend(guest, mode, source, options, interrupt, line);
 }
 
 function checkOptions(image: string | undefined, options: RunOptions, command: readonly string[] | undefined): void {

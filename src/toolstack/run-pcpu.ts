@@ -1,0 +1,58 @@
+/** What a pCPU's thread does: puts an engine and a vCPU together, and runs it until its domain ends. */
+
+import { assert } from "../bits/errors.ts";
+import { attentionOf, openDomainMemory } from "../engine/domain-memory.ts";
+import { Exit } from "../engine/engine.ts";
+import type { Vcpu } from "../engine/engine.ts";
+import { WasmEngine } from "../engine/wasm-engine.ts";
+import { attachDomain, Hypervisor } from "../hypervisor/domain.ts";
+import { Heap } from "../hypervisor/heap.ts";
+import type { World } from "../hypervisor/inputs.ts";
+import { runVcpu } from "../hypervisor/vcpu-loop.ts";
+import { VirtualCpu } from "../hypervisor/virtual-cpu.ts";
+import { Counter } from "./pcpu.ts";
+import type { PcpuAssignment, PcpuMessage } from "./pcpu.ts";
+import { formatRegisters } from "./registers.ts";
+
+/** Runs a vCPU to its domain's end. Blocks the calling thread. @param post tells the control thread. */
+export function runPcpu(assignment: PcpuAssignment, world: World, post: (message: PcpuMessage) => void): void {
+  const { config, context, counters, domain: id, vcpu: index } = assignment;
+  const hypervisor = new Hypervisor(new Heap(assignment.heap), () => world.monotonic());
+  const memory = openDomainMemory(assignment.memory);
+  const domain = attachDomain(hypervisor, id, memory, (vcpu) => attentionOf(assignment.memory, vcpu));
+  assert(domain !== undefined, `domain ${id} is gone before its thread began`);
+
+  const cpu = new VirtualCpu(domain, index, config, {
+    world,
+    console: (bytes) => post({ kind: "console", bytes }),
+  });
+  const vcpu = new WasmEngine(memory).createVcpu(index, cpu.platform);
+  const attention = attentionOf(assignment.memory, index);
+  cpu.attach(vcpu, attention);
+  if (context !== undefined) vcpu.setContext(context);
+  countRuns(vcpu, new Float64Array(counters));
+
+  const { crash } = runVcpu(cpu, vcpu, attention);
+  const why = crash?.what === "triple fault" ? "triple-fault" : "shutdown";
+  post({ kind: "stopped", why, registers: formatRegisters(index, crash?.context ?? vcpu.context()) });
+}
+
+const COUNTED: Readonly<Record<Exit, number>> = {
+  [Exit.budget]: Counter.budget,
+  [Exit.hypercall]: Counter.hypercall,
+  [Exit.halt]: Counter.halt,
+  [Exit.interruptWindow]: Counter.interruptWindow,
+  [Exit.tripleFault]: Counter.tripleFault,
+};
+
+/** Keeps the counters that other threads read. */
+function countRuns(vcpu: Vcpu, counters: Float64Array): void {
+  const run = vcpu.run.bind(vcpu);
+  vcpu.run = (budget) => {
+    const exit = run(budget);
+    const at = COUNTED[exit];
+    counters[at] = (counters[at] ?? 0) + 1;
+    counters[Counter.instructions] = vcpu.retired;
+    return exit;
+  };
+}
