@@ -84,6 +84,7 @@ export function runVcpu(cpu: VirtualCpu, vcpu: Vcpu, attention: Attention): RunO
     if (cpu.blocked && !isAwake(cpu)) {
       setRunstate(domain, index, vcpu, RUNSTATE.blocked, now);
       sleep(cpu, attention);
+      slice.restart(cpu.inputs.time(), vcpu.retired);
       continue;
     }
     cpu.blocked = false;
@@ -193,14 +194,18 @@ class Slice {
   #since = 0;
   #retired = 0;
 
+  /** Begins to measure anew: what lies before, for instance a sleep, says nothing about speed. */
+  restart(now: number, retired: number): void {
+    this.#since = now;
+    this.#retired = retired;
+  }
+
   budget(now: number, deadline: number, retired: number): number {
     const elapsed = now - this.#since;
     if (elapsed >= SLICE / 4) {
-      // Sleeping counts as running here: the rate is then too low, and recovers within a few slices.
       const rate = (retired - this.#retired) / elapsed;
       this.#rate = Math.max(this.#rate / 2, Math.min(this.#rate * 4, rate), BUDGET.least / SLICE);
-      this.#since = now;
-      this.#retired = retired;
+      this.restart(now, retired);
     }
     const time = Math.min(SLICE, Math.max(0, deadline - now));
     return Math.max(BUDGET.least, Math.min(BUDGET.most, Math.floor(this.#rate * time)));

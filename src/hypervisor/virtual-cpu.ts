@@ -200,10 +200,12 @@ export class VirtualCpu {
 
   /** Handles every timer whose time has come. */
   checkTimers(now: number): void {
-    const due = this.timers.take(now);
-    for (let i = 0; i < due.ticks; i++) this.raiseVirq(VIRQ.TIMER);
-    if (due.poll) this.blocked = false;
-    if (due.watchdog !== undefined) this.domain.shutdown(due.watchdog);
+    if (this.timers.next() <= now) {
+      const due = this.timers.take(now);
+      if (due.ticks > 0) this.raiseVirq(VIRQ.TIMER);
+      if (due.poll) this.blocked = false;
+      if (due.watchdog !== undefined) this.domain.shutdown(due.watchdog);
+    }
     this.lapic.tick(now);
   }
 
