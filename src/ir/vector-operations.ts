@@ -108,6 +108,16 @@ function extendedMultiply(from: number, half: "low" | "high", sign: "s" | "u"): 
     },
   };
 }
+function extendAddPairs(from: number, sign: "s" | "u"): Operation {
+  return {
+    operands: ["v128"],
+    result: "v128",
+    evaluate: (_, [a = 0n]) => {
+      const lanes = lanesOf(from, a).map((lane) => (sign === "s" ? s(lane, from) : lane));
+      return fromLanes(2 * from, Array.from({ length: 64 / from }, (__, index) => (lanes[2 * index] ?? 0n) + (lanes[2 * index + 1] ?? 0n)));
+    },
+  };
+}
 function splat(of: Shape): Operation {
   const bits = laneBits[of];
   return {
@@ -145,6 +155,7 @@ export const vectorOperations = {
   ...(shape("i64x2", everyShape) as Of<"i64x2", Every>),
   "i16x8.mul": lanewise(16, (a, b) => a * b),
   "i32x4.mul": lanewise(32, (a, b) => a * b),
+  "i64x2.mul": lanewise(64, (a, b) => a * b),
   "v128.and": lanewise(64, (a, b) => a & b),
   /** a AND NOT b: PANDN with its operands exchanged. */
   "v128.andnot": lanewise(64, (a, b) => a & ~b),
@@ -185,6 +196,10 @@ export const vectorOperations = {
   "i32x4.extend_high_i16x8_u": extend(16, "high", "u"),
   "i64x2.extend_low_i32x4_s": extend(32, "low", "s"),
   "i64x2.extend_low_i32x4_u": extend(32, "low", "u"),
+  "i16x8.extadd_pairwise_i8x16_s": extendAddPairs(8, "s"),
+  "i16x8.extadd_pairwise_i8x16_u": extendAddPairs(8, "u"),
+  "i32x4.extadd_pairwise_i16x8_s": extendAddPairs(16, "s"),
+  "i32x4.extadd_pairwise_i16x8_u": extendAddPairs(16, "u"),
   "i32x4.extmul_low_i16x8_s": extendedMultiply(16, "low", "s"),
   "i32x4.extmul_low_i16x8_u": extendedMultiply(16, "low", "u"),
   "i32x4.extmul_high_i16x8_s": extendedMultiply(16, "high", "s"),
