@@ -8,7 +8,7 @@ import { mmu } from "../x86/routines/mmu.ts";
 import { State, gprSlot } from "../x86/state.ts";
 import { CodeCache } from "./code-cache.ts";
 import { ContextView } from "./context.ts";
-import { Handler, Return, defineDispatcher, dispatcherRoutines } from "./dispatcher.ts";
+import { Handler, Return, defineDispatcher, dispatcherRoutines, singleBit } from "./dispatcher.ts";
 import { Exit } from "./engine.ts";
 import type { DomainMemory, Engine, Platform, Vcpu, VcpuContext } from "./engine.ts";
 import { FormLibrary } from "./form-library.ts";
@@ -190,6 +190,8 @@ export class WasmVcpu implements Vcpu {
         default:
           return Exit.budget;
       }
+      // An instruction that was to be executed alone still is.
+      if ((state.u32(State.mode) & singleBit) !== 0) state.setU32(State.shadow, 1);
       // Code that is always new must not keep the guest in here.
       decodes += 1;
       if (decodes > decodesPerRun) return Exit.budget;
