@@ -26,8 +26,9 @@ const PACKAGES = {
 };
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const built = join(root, "dist", "cli", "main.js");
-const main = existsSync(built) ? built : join(root, "src", "cli", "main.ts");
+// A clone runs its sources, whatever an earlier build has left behind; a package has none.
+const sources = join(root, "src", "cli", "main.ts");
+const main = existsSync(sources) ? sources : join(root, "dist", "cli", "main.js");
 
 if (Number.parseInt(process.versions.node, 10) >= NEEDED) {
   await import(pathToFileURL(main).href);
