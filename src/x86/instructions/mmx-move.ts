@@ -95,12 +95,14 @@ export const movdq2q = instruction({
   },
 });
 
+/** Every register empty, and TOP 0. Intel SDM Vol. 3A, "Effects of MMX Instructions on x87 FPU State". */
 export const emms = instruction({
   mnemonic: "emms",
   feature: "MMX",
   encodings: ["NP 0F 77  -"],
   semantics(ir) {
     requireMmx(ir);
+    enterMmx(ir);
     ir.set(State.ftw, ir.const("i32", 0));
   },
 });
