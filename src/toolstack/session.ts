@@ -56,7 +56,8 @@ export async function runSession(
   marker: string,
   streams: SessionStreams,
 ): Promise<SessionResult> {
-  const parser = mode === "raw" ? undefined : consoleParser(marker, mode === "shell" && !streams.interactive ? "drop" : "keep");
+  const parser =
+    mode === "raw" ? undefined : consoleParser(marker, mode === "shell" && !streams.interactive ? "drop" : "keep");
   const started = Promise.withResolvers<void>();
   const typing = inputOf(guest, mode, streams, started.promise);
   let running = mode === "raw";

@@ -5,7 +5,10 @@ import { ModuleBuilder } from "./module.ts";
 import type { Code } from "./code.ts";
 
 /** The operand types that each plain instruction takes are found by trial: exactly one signature must validate. */
-function validates(body: (code: Code) => void, parameters: readonly ("i32" | "i64" | "f32" | "f64" | "v128")[]): boolean {
+function validates(
+  body: (code: Code) => void,
+  parameters: readonly ("i32" | "i64" | "f32" | "f64" | "v128")[],
+): boolean {
   const module = new ModuleBuilder();
   module.importMemory("env", "memory", { minimum: 1, maximum: 1, shared: true });
   module.function({ parameters, results: [] }, (code) => {
@@ -31,7 +34,8 @@ for (const [kind, table, emit] of [
     for (const name of Object.keys(table)) {
       if (["unreachable", "return", "nop", "drop", "select"].includes(name)) continue;
       const found = signatures.filter(
-        (signature) => validates(emit(name), signature) || validates((code) => (emit(name)(code), code.op("drop")), signature),
+        (signature) =>
+          validates(emit(name), signature) || validates((code) => (emit(name)(code), code.op("drop")), signature),
       );
       assert.ok(found.length >= 1, `${name} has no signature`);
     }

@@ -5,11 +5,11 @@
 
 /** Instructions with no immediate. */
 export const Plain = {
-  "unreachable": 0x00,
-  "nop": 0x01,
-  "return": 0x0f,
-  "drop": 0x1a,
-  "select": 0x1b,
+  unreachable: 0x00,
+  nop: 0x01,
+  return: 0x0f,
+  drop: 0x1a,
+  select: 0x1b,
   "i32.eqz": 0x45,
   "i32.eq": 0x46,
   "i32.ne": 0x47,

@@ -27,8 +27,7 @@ class Model {
   }
 
   remove(path: string): void {
-    for (const each of this.nodes.keys())
-      if (each === path || each.startsWith(`${path}/`)) this.nodes.delete(each);
+    for (const each of this.nodes.keys()) if (each === path || each.startsWith(`${path}/`)) this.nodes.delete(each);
   }
 
   children(path: string): string[] {
