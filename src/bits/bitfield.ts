@@ -69,7 +69,7 @@ export function bitfield<T extends number | bigint, const F extends BitFields>(
     let result = 0n;
     for (const { key, shift, mask } of list) {
       const given = value[key] ?? 0;
-      const field = BigInt(given as boolean | number | bigint) << shift;
+      const field = BigInt(given) << shift;
       assert((field & ~mask) === 0n, `bit field ${key}: ${String(given)} does not fit`);
       result |= field;
     }

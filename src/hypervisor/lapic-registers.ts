@@ -66,6 +66,10 @@ export const READABLE_MSRS: ReadonlySet<number> = new Set([
 
 /** Registers that x2APIC mode writes, apart from the interrupt command. */
 export const WRITABLE_MSRS: ReadonlySet<number> = new Set([
-  ...[REGISTER.TPR, REGISTER.EOI, REGISTER.SPIV, REGISTER.ESR],
-  ...[...LVT_MASK.keys(), ...TIMER],
+  REGISTER.TPR,
+  REGISTER.EOI,
+  REGISTER.SPIV,
+  REGISTER.ESR,
+  ...LVT_MASK.keys(),
+  ...TIMER,
 ]);
