@@ -59,8 +59,16 @@ const TIMER = [REGISTER.TMICT, REGISTER.TDCR] as const;
 
 /** Registers that x2APIC mode reads; the others raise #GP. Intel SDM Vol. 3A, "x2APIC Register Address Space". */
 export const READABLE_MSRS: ReadonlySet<number> = new Set([
-  ...[REGISTER.ID, REGISTER.LVR, REGISTER.TPR, REGISTER.PPR, REGISTER.LDR, REGISTER.SPIV, REGISTER.ESR],
-  ...[...LVT_MASK.keys(), ...TIMER, REGISTER.TMCCT],
+  REGISTER.ID,
+  REGISTER.LVR,
+  REGISTER.TPR,
+  REGISTER.PPR,
+  REGISTER.LDR,
+  REGISTER.SPIV,
+  REGISTER.ESR,
+  ...LVT_MASK.keys(),
+  ...TIMER,
+  REGISTER.TMCCT,
   ...BANKS,
 ]);
 
