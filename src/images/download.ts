@@ -80,8 +80,8 @@ async function attempts(
   const file: Incoming = { chunks: [], bytes: 0 };
   let failure: unknown;
   for (let attempt = 0; attempt <= RETRY_MILLISECONDS.length; attempt++) {
-    if (attempt > 0) await downloader.sleep(RETRY_MILLISECONDS[attempt - 1]!);
     try {
+      if (attempt > 0) await downloader.sleep(RETRY_MILLISECONDS[attempt - 1]!);
       await receive(url, downloader, expectedBytes, file, received);
       return joined(file);
     } catch (cause) {

@@ -3,7 +3,7 @@
 import { randomUUID } from "node:crypto";
 import { mkdir, open, readFile, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { XenError } from "../../bits/errors.ts";
 import type { ImageStore } from "../../images/store.ts";
@@ -27,9 +27,13 @@ export function imageStore(directory: string, onWait: () => void = () => {}): Im
 
   const unwritable = (cause: unknown): XenError => {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    return new XenError("cache-unwritable", `cache "${directory}": cannot be written (${reason}); set XENOLITH_CACHE to a directory that can`, {
-      cause,
-    });
+    return new XenError(
+      "cache-unwritable",
+      `cache "${directory}": cannot be written (${reason}); set XENOLITH_CACHE to a directory that can`,
+      {
+        cause,
+      },
+    );
   };
   const writing = async <T>(work: () => Promise<T>): Promise<T> => {
     try {
@@ -40,7 +44,7 @@ export function imageStore(directory: string, onWait: () => void = () => {}): Im
   };
   const replace = (inDirectory: string, name: string, contents: string | Uint8Array): Promise<void> =>
     writing(async () => {
-      await mkdir(inDirectory, { recursive: true });
+      await makeDirectory(inDirectory);
       const temporary = join(inDirectory, `.${name}.${randomUUID()}`);
       try {
         await writeFile(temporary, contents, { flag: "wx", flush: true });
@@ -74,7 +78,9 @@ export function imageStore(directory: string, onWait: () => void = () => {}): Im
       try {
         return await readFile(join(blobs, digest));
       } catch (cause) {
-        throw new XenError("io-error", `cache "${join(blobs, digest)}": cannot be read (${errorCode(cause)})`, { cause });
+        throw new XenError("io-error", `cache "${join(blobs, digest)}": cannot be read (${errorCode(cause)})`, {
+          cause,
+        });
       }
     },
     async put(digest, bytes) {
@@ -121,9 +127,27 @@ export function imageStore(directory: string, onWait: () => void = () => {}): Im
   };
 }
 
+/** Makes a directory and those above it. Node's own `recursive` never comes back where mkdir keeps failing, as in /proc. */
+async function makeDirectory(path: string): Promise<void> {
+  const make = async (): Promise<string> => {
+    try {
+      await mkdir(path);
+      return "";
+    } catch (cause) {
+      if (errorCode(cause) === "ENOENT") return "ENOENT";
+      // Some systems say EROFS or EACCES of a directory that is there.
+      if ((await stat(path).catch(() => undefined))?.isDirectory()) return "";
+      throw cause;
+    }
+  };
+  if ((await make()) === "") return;
+  if (dirname(path) !== path) await makeDirectory(dirname(path));
+  if ((await make()) !== "") throw Object.assign(new Error(`ENOENT: mkdir "${path}"`), { code: "ENOENT" });
+}
+
 /** Makes the lock file, once no living process holds it. */
 async function acquire(lock: string, directory: string, onWait: () => void): Promise<void> {
-  await mkdir(directory, { recursive: true });
+  await makeDirectory(directory);
   for (let waits = 0; ; waits++) {
     try {
       const file = await open(lock, "wx");

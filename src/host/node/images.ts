@@ -27,11 +27,12 @@ export interface PullOptions {
   /** Told once when another process is pulling and this one waits for it. */
   readonly onWait?: (() => void) | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** For tests: the machine's variables, apt's directory, other keys, another network. */
+  /** For tests: the machine's variables, apt's directory, other keys, another network, waits between attempts. */
   readonly environment?: NodeJS.ProcessEnv;
   readonly aptDirectory?: string;
   readonly keys?: readonly ArchiveKey[];
   readonly fetch?: typeof globalThis.fetch;
+  readonly sleep?: (milliseconds: number) => Promise<void>;
 }
 
 /** XENOLITH_CACHE, else `xenolith` in XDG_CACHE_HOME or ~/.cache. */
@@ -46,9 +47,13 @@ function homeDirectory(): string {
   try {
     return homedir();
   } catch (cause) {
-    throw new XenError("cache-unwritable", "this user has no home directory; set XENOLITH_CACHE to a directory for the cache", {
-      cause,
-    });
+    throw new XenError(
+      "cache-unwritable",
+      "this user has no home directory; set XENOLITH_CACHE to a directory for the cache",
+      {
+        cause,
+      },
+    );
   }
 }
 
@@ -65,13 +70,17 @@ export function pullImage(reference: string, options: PullOptions = {}): Promise
     keys: options.keys ?? debianArchiveKeys,
     mirrors: () => mirrors(options.mirror, environment, options.aptDirectory ?? "/etc/apt"),
     fetch: options.fetch ?? globalThis.fetch,
-    sleep: (milliseconds: number) => sleep(milliseconds, undefined, options.signal ? { signal: options.signal } : {}),
+    sleep: options.sleep ?? ((milliseconds: number) => sleep(milliseconds, undefined, signalOption(options.signal))),
     signal: options.signal,
     now: () => new Date(),
     progress: options.progress,
     warn: options.warn,
   };
   return pullInto(reference, host, options.refresh);
+}
+
+function signalOption(signal: AbortSignal | undefined): { signal?: AbortSignal } {
+  return signal === undefined ? {} : { signal };
 }
 
 /** The images in the cache, by name. */
@@ -101,7 +110,9 @@ function aptSources(directory: string): AptSource[] {
   const parts = join(directory, "sources.list.d");
   let names: string[] = [];
   try {
-    names = readdirSync(parts).filter((name) => /^[A-Za-z0-9_.-]+\.(?:list|sources)$/.test(name)).toSorted();
+    names = readdirSync(parts)
+      .filter((name) => /^[A-Za-z0-9_.-]+\.(?:list|sources)$/.test(name))
+      .toSorted();
   } catch {
     // Without the directory there is nothing to read.
   }
