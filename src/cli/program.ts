@@ -2,6 +2,7 @@
 
 import { Command, CommanderError } from "commander";
 import { readFileSync } from "node:fs";
+import { helloCommand } from "./commands/hello.ts";
 import { imageCommand } from "./commands/image.ts";
 import { runCommand } from "./commands/run.ts";
 import { complain, ExitStatus, report } from "./report.ts";
@@ -25,7 +26,8 @@ export async function run(argv: readonly string[]): Promise<number> {
     .helpCommand("help [command]", "print help for a command")
     .showSuggestionAfterError()
     .addCommand(runCommand(finish, guests))
-    .addCommand(imageCommand());
+    .addCommand(imageCommand())
+    .addCommand(helloCommand(finish));
   for (const command of everyCommand(program)) {
     command.exitOverride().configureOutput({
       outputError: (text) => complain(text.trim().replace(/^error: /, "")),

@@ -8,6 +8,8 @@ import type { Ending, Guest } from "./guest.ts";
 export type SessionMode =
   /** Anything: bytes go through as they are. */
   | "raw"
+  /** The same, for a guest that takes Ctrl-D for the end of its input. */
+  | "lines"
   /** An image's shell. */
   | "shell"
   /** An image's command with the console as its terminal. */
@@ -48,7 +50,7 @@ const LAST_LINES = 15;
 
 /**
  * Runs a session to its end. A guest that says that its command has ended is destroyed then.
- * @param marker the secret that was given to the image's init; not used in mode `raw`.
+ * @param marker the secret that was given to the image's init; modes `raw` and `lines` need none.
  */
 export async function runSession(
   guest: Guest,
@@ -56,11 +58,11 @@ export async function runSession(
   marker: string,
   streams: SessionStreams,
 ): Promise<SessionResult> {
-  const parser =
-    mode === "raw" ? undefined : consoleParser(marker, mode === "shell" && !streams.interactive ? "drop" : "keep");
+  const plain = mode === "raw" || mode === "lines";
+  const parser = plain ? undefined : consoleParser(marker, mode === "shell" && !streams.interactive ? "drop" : "keep");
   const started = Promise.withResolvers<void>();
   const typing = inputOf(guest, mode, streams, started.promise);
-  let running = mode === "raw";
+  let running = plain;
   let status: number | undefined;
   let last = new Uint8Array();
   if (running) started.resolve();
@@ -152,6 +154,10 @@ function inputOf(guest: Guest, mode: SessionMode, streams: SessionStreams, start
       return;
     }
     if (lastByte !== 10) await type(NEWLINE);
+    if (mode === "lines") {
+      await type(END_OF_TRANSMISSION);
+      return;
+    }
     ended = true;
     if (atPrompt && lastByte === 10) end();
     else heard();

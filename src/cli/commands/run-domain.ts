@@ -11,6 +11,7 @@ import type { Capture } from "../console.ts";
 import { complain, ExitStatus, ProgressLine, say } from "../report.ts";
 import { interruptible } from "../signals.ts";
 import type { Interruption } from "../signals.ts";
+import { runHello } from "./hello.ts";
 import { fromFiles, fromImage } from "./run-source.ts";
 import type { RunOptions, Source } from "./run-source.ts";
 
@@ -32,10 +33,26 @@ export async function runDomain(
         : await fromFiles({ ...options, kernel: options.kernel });
   } catch (error) {
     if (interrupt.status !== undefined) return interrupt.status;
-    throw error;
+    const unreachable = error instanceof XenError && error.code === "mirror-unreachable";
+    // Whoever asked for something in particular is told that it cannot be had.
+    if (!unreachable || image !== undefined || options.format === "json" || command !== undefined) throw error;
+    line.clear();
+    say(`${error.message}; running the built-in tour instead.`);
+    return runHello(options.stats);
   }
   if (interrupt.status !== undefined) return interrupt.status;
 
+  return runSource(source, mode, options, interrupt, line);
+}
+
+/** Makes a domain of a source and connects it to the user until it ends. @returns the exit status. */
+export async function runSource(
+  source: Source,
+  mode: SessionMode,
+  options: RunOptions,
+  interrupt: Interruption,
+  line: ProgressLine,
+): Promise<number> {
   line.set(`starting ${source.title}`);
   await using host = await Host.open(nodeMachine());
   const guest = await host.create({
