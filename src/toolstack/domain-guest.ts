@@ -171,6 +171,7 @@ export class DomainGuest implements Guest {
   }
 
   #threadEnded(error: Error | undefined): void {
+    if (this.#destroyed !== undefined) return;
     this.look();
     if (error !== undefined || this.#shutdown === undefined) {
       void this.#finish({ kind: "failed", error: error ?? new Error("its pCPU has stopped") });
@@ -182,7 +183,8 @@ export class DomainGuest implements Guest {
 
   /** Ends the domain, once: takes its last output, stops its thread, gives everything back. */
   #finish(ending: Ending): Promise<void> {
-    this.#destroyed ??= this.#tearDown(ending);
+    // In a later turn, since stopping a thread may call back at once.
+    this.#destroyed ??= Promise.resolve().then(() => this.#tearDown(ending));
     return this.#destroyed;
   }
 

@@ -1,6 +1,5 @@
 /** The built-in guest as a kernel file: assembled from its source when it is wanted, and put into an ELF file. */
 
-import { XEN_ELFNOTE } from "../../abi/elfnote.ts";
 import { EVTCHNOP } from "../../abi/event_channel.ts";
 import { GNTTABOP } from "../../abi/grant_table.ts";
 import { HVMOP } from "../../abi/hvm/hvm_op.ts";
@@ -12,6 +11,7 @@ import { SCHEDOP, SHUTDOWN } from "../../abi/sched.ts";
 import { DOMID, HYPERVISOR, shared_info } from "../../abi/xen.ts";
 import { theOpcodeMap } from "../../engine/wasm-engine.ts";
 import { assemble } from "../../x86/assemble/assemble.ts";
+import { pvhElf } from "./elf.ts";
 import { runtimeSource } from "./runtime-source.ts";
 import { tourData, tourSource } from "./tour-source.ts";
 import { xenstoreSource } from "./xenstore-source.ts";
@@ -50,28 +50,5 @@ function constants(): Record<string, number> {
 export function helloKernel(): Uint8Array<ArrayBuffer> {
   const source = [tourSource, runtimeSource, xenstoreSource, tourData].join("\n");
   const { bytes, labels } = assemble(theOpcodeMap(), source, BigInt(ORIGIN), constants());
-  return elfFile(bytes, ORIGIN, Number(labels.get("start") ?? BigInt(ORIGIN)));
-}
-
-/** A 32-bit ELF file with one segment and the note that makes it a PVH kernel. System V ABI, "Object Files". */
-function elfFile(code: Uint8Array, address: number, entry: number): Uint8Array<ArrayBuffer> {
-  const headers = 52 + 2 * 32;
-  const noteSize = 20;
-  const codeAt = 4096;
-  const file = new Uint8Array(codeAt + code.length);
-  const view = new DataView(file.buffer);
-  const words = (at: number, values: readonly number[]): void =>
-    values.forEach((value, i) => view.setUint32(at + i * 4, value, true));
-  file.set([0x7f, 0x45, 0x4c, 0x46, 1, 1, 1]);
-  // e_type 2 (EXEC), e_machine 3 (386); then e_version, e_entry, e_phoff, e_shoff, e_flags.
-  words(16, [0x0003_0002, 1, entry, 52, 0, 0]);
-  // e_ehsize 52, e_phentsize 32, e_phnum 2.
-  words(40, [0x0020_0034, 2, 0]);
-  // p_type, p_offset, p_vaddr, p_paddr, p_filesz, p_memsz, p_flags, p_align.
-  words(52, [1, codeAt, address, address, code.length, code.length, 7, 4096]);
-  words(84, [4, headers, 0, 0, noteSize, noteSize, 4, 4]);
-  // The note: sizes of name and contents, type, "Xen", the entry point.
-  words(headers, [4, 4, XEN_ELFNOTE.PHYS32_ENTRY, 0x006e_6558, entry]);
-  file.set(code, codeAt);
-  return file;
+  return pvhElf(bytes, ORIGIN, Number(labels.get("start") ?? BigInt(ORIGIN)));
 }
