@@ -25,8 +25,10 @@ export interface Caller {
   readonly vcpu: number;
   /** Whether the call came from 32-bit code: structures are then laid out for that. */
   readonly compat: boolean;
-  /** Up to six arguments; a handler that continues changes them. */
+  /** The arguments; a handler that continues changes them. No hypercall has more than three, in a multicall six fit. */
   readonly args: bigint[];
+  /** The same caller with other arguments: a call of a multicall. */
+  with(args: bigint[]): Caller;
   /** Copies from a linear address. @returns undefined where that cannot be read: -EFAULT. */
   copyIn(address: bigint, length: number): Uint8Array<ArrayBuffer> | undefined;
   /** @returns false where the address cannot be written: -EFAULT. */
@@ -66,10 +68,12 @@ export function layout<T>(caller: Caller, type: Struct<T> | DualStruct<T>): Stru
 
 /**
  * A sub-operation with a structure: copied in (-EFAULT), handled, and copied out if the handler succeeded and changed it.
+ * @param direction "in" for a structure that the handler never changes.
  */
 export function subcommand<T>(
   type: Struct<T> | DualStruct<T>,
   handler: (caller: Caller, argument: T) => HypercallResult,
+  direction: "in" | "inout" = "inout",
 ): Operation {
   return operation((caller, address) => {
     const codec = layout(caller, type);
@@ -77,7 +81,7 @@ export function subcommand<T>(
     if (before === undefined) return -Errno.EFAULT;
     const value = codec.read(before);
     const result = handler(caller, value);
-    if (result === "continue" || result < 0) return result;
+    if (direction === "in" || result === "continue" || result < 0) return result;
     const after = before.slice();
     codec.write(after, 0, value);
     const changed = after.some((byte, i) => byte !== before[i]);
@@ -125,30 +129,52 @@ export function plain(name: string, run: (caller: Caller) => HypercallResult): H
   return { name, operations: {}, run };
 }
 
-/** Registers of the arguments, by ModR/M number: rdi rsi rdx r10 r8 r9, and ebx ecx edx esi edi ebp. */
-const ARGUMENTS_64 = [7, 6, 2, 10, 8, 9] as const;
-const ARGUMENTS_32 = [3, 1, 2, 6, 7, 5] as const;
+/**
+ * Registers of the arguments, by ModR/M number: rdi rsi rdx, and ebx ecx edx. The ABI goes on with r10 r8 r9 and
+ * esi edi ebp, but nothing that a PVH domain can call has so many.
+ */
+const ARGUMENTS_64 = [7, 6, 2] as const;
+const ARGUMENTS_32 = [3, 1, 2] as const;
 const RAX = 0;
 /** VMCALL and VMMCALL are three bytes long. */
 const VMCALL_LENGTH = 3n;
 
-/** A caller for what one vCPU asks. */
-export function callerOf(cpu: VirtualCpu, args: bigint[], compat: boolean): Caller {
-  const { domain, vcpu } = cpu;
-  return {
-    cpu,
-    domain,
-    vcpu: cpu.index,
-    compat,
-    args,
-    copyIn(address, length) {
-      const bytes = new Uint8Array(length);
-      return copyFromGuest(vcpu, domain.memory, address, bytes) ? bytes : undefined;
-    },
-    copyOut: (address, bytes) => copyToGuest(vcpu, domain.memory, address, bytes),
-    findDomain: (id) => (id === DOMID.SELF ? domain : domain.hypervisor.find(id)),
-    mayControl: (other) => other.id === domain.id || domain.id === 0,
-  };
+/** What one vCPU asks, once. */
+class Call implements Caller {
+  readonly cpu: VirtualCpu;
+  readonly domain: Domain;
+  readonly vcpu: number;
+  readonly compat: boolean;
+  readonly args: bigint[];
+
+  constructor(cpu: VirtualCpu, args: bigint[], compat: boolean) {
+    this.cpu = cpu;
+    this.domain = cpu.domain;
+    this.vcpu = cpu.index;
+    this.args = args;
+    this.compat = compat;
+  }
+
+  with(args: bigint[]): Caller {
+    return new Call(this.cpu, args, this.compat);
+  }
+
+  copyIn(address: bigint, length: number): Uint8Array<ArrayBuffer> | undefined {
+    const bytes = new Uint8Array(length);
+    return copyFromGuest(this.cpu.vcpu, this.domain.memory, address, bytes) ? bytes : undefined;
+  }
+
+  copyOut(address: bigint, bytes: Uint8Array): boolean {
+    return copyToGuest(this.cpu.vcpu, this.domain.memory, address, bytes);
+  }
+
+  findDomain(id: DomainId): Domain | undefined {
+    return id === DOMID.SELF || id === this.domain.id ? this.domain : this.domain.hypervisor.find(id);
+  }
+
+  mayControl(other: Domain): boolean {
+    return other.id === this.domain.id || this.domain.id === 0;
+  }
 }
 
 /** Handles VMCALL: looks the number in RAX up in the table, calls, and puts the result into RAX. */
@@ -169,7 +195,7 @@ export function handleHypercall(cpu: VirtualCpu, table: ReadonlyMap<number, Hype
     finish(-Errno.ENOSYS);
     return;
   }
-  const caller = callerOf(cpu, args, compat);
+  const caller = new Call(cpu, args, compat);
   const result = called.run(caller);
   if (result !== "continue") {
     finish(result);

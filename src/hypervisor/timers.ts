@@ -23,6 +23,8 @@ export class Timers {
   #period = Infinity;
   #nextPeriod = Infinity;
   readonly #watchdogs = Array.from({ length: WATCHDOGS }, () => Infinity);
+  /** The first of them. */
+  #firstWatchdog = Infinity;
 
   /** VIRQ_TIMER every `period` from `now` on. */
   startPeriodic(now: number, period: number): void {
@@ -38,7 +40,7 @@ export class Timers {
   addWatchdog(deadline: number): number | undefined {
     const free = this.#watchdogs.findIndex((when) => when === Infinity);
     if (free < 0) return undefined;
-    this.#watchdogs[free] = deadline;
+    this.setWatchdog(free + 1, deadline);
     return free + 1;
   }
 
@@ -46,12 +48,13 @@ export class Timers {
   setWatchdog(id: number, deadline: number): boolean {
     if (id < 1 || id > WATCHDOGS) return false;
     this.#watchdogs[id - 1] = deadline;
+    this.#firstWatchdog = Math.min(...this.#watchdogs);
     return true;
   }
 
   /** When the first one is due. */
   next(): number {
-    return Math.min(this.singleshot, this.poll, this.#nextPeriod, ...this.#watchdogs);
+    return Math.min(this.singleshot, this.poll, this.#nextPeriod, this.#firstWatchdog);
   }
 
   /** Takes what is due at `now`, and sets the periodic timer to its next time. */
@@ -68,7 +71,7 @@ export class Timers {
     const poll = this.poll <= now;
     if (poll) this.poll = Infinity;
     const expired = this.#watchdogs.findIndex((when) => when <= now);
-    if (expired >= 0) this.#watchdogs[expired] = Infinity;
+    if (expired >= 0) this.setWatchdog(expired + 1, Infinity);
     return { ticks, poll, watchdog: expired >= 0 ? SHUTDOWN.watchdog : undefined };
   }
 }

@@ -29,7 +29,7 @@ export interface RunOutcome {
 /** What is known about a vCPU that ended its domain by a fault. */
 export interface CrashReport {
   readonly vcpu: number;
-  readonly what: "triple fault" | "internal error";
+  readonly what: "triple fault";
   readonly message: string;
   readonly context: VcpuContext;
 }
@@ -43,7 +43,8 @@ const LONGEST_SLEEP = 1000;
 const NMI = 2;
 
 /**
- * Runs a vCPU until its domain shuts down or is destroyed. Blocks the calling worker.
+ * Runs a vCPU until its domain shuts down or is destroyed. Blocks the calling worker. What it throws is a mistake of
+ * ours, never the guest's doing: the caller pauses the domain and reports it.
  * @param cpu joined by {@link VirtualCpu.attach} with `vcpu`, whose registers are set for vCPU 0.
  */
 export function runVcpu(cpu: VirtualCpu, vcpu: Vcpu, attention: Attention): RunOutcome {

@@ -48,17 +48,17 @@ export const event_channel_op = hypercall("event_channel_op", EVTCHNOP, {
   bind_virq: subcommand(evtchn_bind_virq, bindToVirq),
   bind_pirq: refused(Errno.EINVAL, "a PVH domain has no physical interrupts"),
   bind_ipi: subcommand(evtchn_bind_ipi, bindToIpi),
-  bind_vcpu: subcommand(evtchn_bind_vcpu, bindToVcpu),
-  close: subcommand(evtchn_close, (caller, op) => closePort(caller.domain, op.port)),
-  send: subcommand(evtchn_send, send),
+  bind_vcpu: subcommand(evtchn_bind_vcpu, bindToVcpu, "in"),
+  close: subcommand(evtchn_close, (caller, op) => closePort(caller.domain, op.port), "in"),
+  send: subcommand(evtchn_send, send, "in"),
   status: operation(status),
-  unmask: subcommand(evtchn_unmask, unmaskPort),
+  unmask: subcommand(evtchn_unmask, unmaskPort, "in"),
   reset: subcommand(evtchn_reset, reset),
   init_control: subcommand(evtchn_init_control, initialiseControl),
   expand_array: subcommand(evtchn_expand_array, (caller, op) =>
     expandArray(caller.domain, op.array_gfn, caller.cpu.upcall),
   ),
-  set_priority: subcommand(evtchn_set_priority, setPriority),
+  set_priority: subcommand(evtchn_set_priority, setPriority, "in"),
 });
 
 /** Hands a new port to the guest: whatever its bit still says is not of this port's life. */

@@ -3,7 +3,7 @@
 import { Errno } from "../../abi/errno.ts";
 import { HYPERVISOR, multicall_entry } from "../../abi/xen.ts";
 import { layout, plain } from "../hypercall.ts";
-import type { Caller, Hypercall, HypercallResult } from "../hypercall.ts";
+import type { Hypercall, HypercallResult } from "../hypercall.ts";
 import { event_channel_op } from "./event_channel_op.ts";
 import { grant_table_op } from "./grant_table_op.ts";
 import { hvm_op } from "./hvm_op.ts";
@@ -44,7 +44,7 @@ const multicall = plain("multicall", (caller) => {
     const bytes = caller.copyIn(at, codec.sizeof);
     if (bytes === undefined) return -Errno.EFAULT;
     const entry = codec.read(bytes);
-    const inner: Caller = { ...caller, args: [...entry.args] };
+    const inner = caller.with([...entry.args]);
     const result: HypercallResult = single.get(Number(BigInt.asUintN(32, entry.op)))?.run(inner) ?? -Errno.ENOSYS;
     if (result === "continue") entry.args = inner.args;
     else entry.result = BigInt(result);

@@ -34,7 +34,7 @@ const operations: Readonly<Record<keyof typeof VCPUOP, Operation>> = {
     caller.cpu.timers.stopPeriodic();
     return 0;
   }),
-  set_singleshot_timer: subcommand(vcpu_set_singleshot_timer, setSingleshot),
+  set_singleshot_timer: subcommand(vcpu_set_singleshot_timer, setSingleshot, "in"),
   stop_singleshot_timer: operation((caller) => {
     if (target(caller) !== caller.vcpu) return -Errno.EINVAL;
     caller.cpu.timers.singleshot = Infinity;
