@@ -71,6 +71,11 @@ function crossesPage(ir: Builder, address: Value, bytes: Value): Value {
   return ir.ltu(4096, ir.add(ir.and(ir.trunc(address, "i32"), 0xfff), bytes));
 }
 
+/** Where an access goes on in the next page; a fault there has this address in CR2. */
+function secondPage(ir: Builder, address: Value, bytes: Value): Value {
+  return ir.and(ir.add(address, ir.zext(ir.sub(bytes, 1), "i64")), -4096n);
+}
+
 /** Visits the bytes of an access one by one; both its pages have been found accessible. */
 function eachByte(ir: Builder, bytes: Value, visit: (index: Value) => void): void {
   const index = ir.variable(ir.const("i32", 0));
@@ -87,7 +92,7 @@ export const slowProbe = routine("slowProbe", { parameters: ["i64", "i32", "i32"
   const write = ir.hold(ir.or(flags!, AccessFlag.write));
   ir.call(resolve, address!, write);
   ir.if(crossesPage(ir, address!, bytes!), () => {
-    ir.call(resolve, ir.add(address!, ir.zext(ir.sub(bytes!, 1), "i64")), write);
+    ir.call(resolve, secondPage(ir, address!, bytes!), write);
   });
   ir.return();
 });
@@ -100,7 +105,7 @@ export const slowLoad: Routine = routine(
   (ir, address, bytes, flags) => {
     ir.if(crossesPage(ir, address!, bytes!), () => {
       ir.call(resolve, address!, flags!);
-      ir.call(resolve, ir.add(address!, ir.zext(ir.sub(bytes!, 1), "i64")), flags!);
+      ir.call(resolve, secondPage(ir, address!, bytes!), flags!);
       const value = ir.variable(ir.const("i64", 0));
       eachByte(ir, bytes!, (index) => {
         const [byte] = ir.call(slowLoad, ir.add(address!, ir.zext(index, "i64")), ir.const("i32", 1), flags!) as [Value];
