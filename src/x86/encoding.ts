@@ -27,6 +27,8 @@ export const options = {
   /** REX.W must be clear, set. */
   w0: "REX.W = 0",
   w1: "REX.W = 1",
+  /** REX.B must be clear. */
+  b0: "REX.B = 0",
   /** Operand size must be so. */
   o16: "operand size 16",
   o32: "operand size 32",

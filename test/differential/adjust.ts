@@ -181,6 +181,7 @@ function adjustBranch(draft: Draft): void {
   const indirect = /^(jmp|call)$/.test(mnemonic) && operands[0]?.kind === "E";
   const returns = /^ret$/.test(mnemonic);
   if (jumps < 0 && !indirect && !returns) return;
+  if (indirect && parts.rm === RSP) parts.rm = RBX; // a bad target and a bad stack at once: which counts is not defined
   const stepped = random.oneIn(2);
   if (stepped) draft.rflags |= TRAP_FLAG;
   if (jumps >= 0) {
@@ -192,7 +193,7 @@ function adjustBranch(draft: Draft): void {
   const inPage = random.oneIn(2) ? codeOffset + 0x40 + random.below(0x400) : random.below(CODE_SIZE);
   const inside =
     BigInt(stepped ? inPage : codeOffset + 0x40 + random.below(0x400)) + (form.mode === 16 ? 0n : BigInt(CODE));
-  const goal = random.oneIn(6) ? integer(random) : inside;
+  const goal = stepped && random.oneIn(4) ? integer(random) : inside;
   const bits = form.operandSize === 0 ? form.mode : form.operandSize;
   if (returns) setStack(draft, bytesOf(goal, bits / 8));
   else setRm(draft, BigInt.asUintN(bits, goal), bits);

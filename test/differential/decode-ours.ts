@@ -107,6 +107,7 @@ function describeMemory(decoded: Decoded, bytes: number, mode: Mode, ip: bigint)
 
 /** Whether what iced lists contains ours, in order, and nothing else but what the instruction implies. */
 export function sameOperands(ours: readonly string[], iced: IcedDecoding): boolean {
+  if (/^Nop[wdq]$/.test(iced.code)) return ours.length === 1; // XCHG of the accumulator with itself, to us
   let at = 0;
   for (const text of iced.operands) {
     if (at < ours.length && sameOperand(ours[at]!, text)) at++;
@@ -123,7 +124,7 @@ function sameOperand(ours: string, iced: string): boolean {
   return place !== undefined && place === icedPlace && (size === "" || icedSize === "");
 }
 
-/** Registers, string operands and the 1 of shifts need no bytes of their own. */
+/** Registers, string operands, XLAT's operand and the 1 of shifts need no bytes of their own. */
 function isImplicit(text: string): boolean {
-  return /^(implicit .*|#1|[A-Z][A-Z0-9]*)$/.test(text);
+  return /^(implicit .*|#1|[A-Z][A-Z0-9]*|1@.*\+AL\*1\+0)$/.test(text);
 }

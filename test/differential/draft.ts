@@ -17,6 +17,7 @@ import {
   Access,
   USER_CODE_64,
   USER_DATA,
+  STACK_HIGH,
   WINDOW_SIZE,
   ldtSelector,
   type Case,
@@ -81,6 +82,7 @@ export function draftOf(random: Random, form: Form, mnemonic: string): Draft {
     forceRex: mode === 64 && random.oneIn(4),
     opcodeIndex: encoding.span === 16 ? random.below(16) : 0,
   };
+  if (encoding.options.has("b0")) parts.rm &= 7;
   for (const operand of encoding.operands)
     if (immediateBytes(operand, form, mode) > 0) parts.immediates.push(integer(random));
   const inMemory = form.operand === "memory";
@@ -134,7 +136,8 @@ function stateFor(random: Random, form: Form, mnemonic: string): Uint8Array | un
 
 /** Makes the case: places the memory operand, and encodes. */
 export function finish(draft: Draft): Case {
-  const { form, parts, memory } = draft;
+  const { form, parts, memory, gpr } = draft;
+  if (form.mode === 16) gpr[4] = BigInt((STACK_HIGH << 16) >>> 0) | BigInt.asUintN(16, gpr[4]!);
   const patches = [...draft.patches];
   if (memory !== undefined) {
     const first = Math.max(0, -memory.offset);

@@ -6,6 +6,7 @@
 import type { SegmentState } from "../../src/engine/engine.ts";
 import { buildForm, formKey, formOf } from "../../src/engine/forms.ts";
 import { fieldLoads, recordBytes, writeRecord } from "../../src/engine/record.ts";
+import { theOpcodeMap } from "../../src/engine/wasm-engine.ts";
 import { lazyOf, statusOf } from "../../src/engine/context.ts";
 import { evaluate, type Machine } from "../../src/ir/evaluate.ts";
 import { Ending, type Access, type Block } from "../../src/ir/node.ts";
@@ -37,7 +38,7 @@ const WRITE = 2;
 const PRESENT = 1;
 
 /** @returns a function that executes a case; its outcome is undefined for instructions that the oracle cannot execute alone. */
-export function oracle(map: OpcodeMap): (request: Case) => Outcome | undefined {
+export function oracle(map: OpcodeMap = theOpcodeMap()): (request: Case) => Outcome | undefined {
   const blocks = new Map<number, Block>();
   return (request) => {
     try {
@@ -89,19 +90,13 @@ class OracleMachine implements Machine {
     const request = this.#request;
     const before = this.#window.slice();
     const start = BigInt(request.codeOffset + (request.mode === 16 ? 0 : CODE));
-    let rip = start;
-    let trap = { vector: 3, errorCode: 0, rip: start, cr2: 0n };
+    let end: ReturnType<typeof endOf>;
     try {
-      rip = this.#step();
-      trap = { ...trap, rip: rip + 1n };
+      end = { kind: "reached", vector: 0, errorCode: 0, faultAddress: 0n, rip: this.#step() };
     } catch (error) {
       if (!(error instanceof Fault)) throw error;
-      trap = { vector: error.vector, errorCode: error.errorCode, rip: start, cr2: this.#faultAddress };
+      end = endOf({ vector: error.vector, errorCode: error.errorCode, rip: start, cr2: this.#faultAddress }, request);
     }
-    const end =
-      rip === start && trap.vector === 3
-        ? { kind: "reached" as const, vector: 0, errorCode: 0, faultAddress: 0n, rip }
-        : endOf(trap, request);
     return { ...end, ...readState(this.#state, request), changes: changesOf(before, this.#window) };
   }
 

@@ -6,6 +6,7 @@ import { Flag, statusFlagsMask } from "../../src/x86/flags.ts";
 import type { Instruction } from "../../src/x86/instruction.ts";
 import type { Form } from "./encode.ts";
 import { NOTHING_IGNORED, type Ignored } from "./compare.ts";
+import { amdDifference, NO_DIFFERENCE } from "./vendor.ts";
 import type { Case, Outcome } from "./wire.ts";
 
 const bit = (name: "cf" | "pf" | "af" | "zf" | "sf" | "of"): number => 1 << Flag[name];
@@ -46,9 +47,17 @@ export function undefinedDestination(mnemonic: string, form: Form, request: Case
   return form.operandSize === 16 && (shiftCount(form, request) & 31) > 16;
 }
 
-/** Everything that is not to be compared in one execution that ended so on the host. */
-export function ignoredIn(instruction: Instruction, form: Form, request: Case, host: Outcome): Ignored {
+/** Everything that is not to be compared in one execution that ended so on the host; undefined if nothing is. */
+export function ignoredIn(
+  instruction: Instruction,
+  form: Form,
+  request: Case,
+  host: Outcome,
+  vendor: string,
+): Ignored | undefined {
+  const other = vendor.startsWith("AuthenticAMD") ? amdDifference(instruction.mnemonic, form, host) : NO_DIFFERENCE;
+  if (other.everything) return undefined;
   // A fault leaves the flags as they were; only #DE leaves them undefined.
   const rflags = host.kind === "fault" && host.vector !== 0 ? 0 : undefinedFlags(instruction, form, request);
-  return { ...NOTHING_IGNORED, rflags };
+  return { ...NOTHING_IGNORED, rflags: rflags | other.rflags };
 }

@@ -118,6 +118,15 @@ function operandSizeOf(encoding: Encoding, codeSize: number, prefixes: Prefixes)
   return (codeSize === 32) === prefixes.operand ? 16 : 32;
 }
 
+/** Whether the reg field names a register that there is: CR0, CR2–CR4, in 64-bit mode CR8; DR0–DR7; ES–GS, CS only to read. */
+function isRegister({ operands }: Encoding, codeSize: number, reg: number): boolean {
+  const kind = operands.find((operand) => "CDS".includes(operand.kind))?.kind;
+  if (kind === "C") return reg === 0 || (reg >= 2 && reg <= 4) || (reg === 8 && codeSize === 64);
+  if (kind === "D") return reg < 8;
+  if (kind === "S") return (reg & 7) < 6 && !((reg & 7) === Segment.cs && operands[0]?.kind === "S");
+  return true;
+}
+
 function matches(encoding: Encoding, codeSize: number, prefixes: Prefixes, mandatory: string, modrm: number): boolean {
   const { options } = encoding;
   if (encoding.prefix !== undefined && encoding.prefix !== mandatory) return false;
@@ -129,6 +138,7 @@ function matches(encoding: Encoding, codeSize: number, prefixes: Prefixes, manda
   }
   if (options.has("w0") && (prefixes.rex & 8) !== 0) return false;
   if (options.has("w1") && (prefixes.rex & 8) === 0) return false;
+  if (options.has("b0") && (prefixes.rex & 1) !== 0) return false;
   if (options.has("o16") || options.has("o32") || options.has("o64")) {
     const size = operandSizeOf(encoding, codeSize, prefixes);
     if (!options.has(size === 16 ? "o16" : size === 32 ? "o32" : "o64")) return false;
@@ -221,6 +231,7 @@ function decodeAt(map: OpcodeMap, reader: Reader, start: number, codeSize: 16 | 
   const mandatory = prefixes.repeat === 0xf3 ? "F3" : prefixes.repeat === 0xf2 ? "F2" : prefixes.operand ? "66" : "NP";
   const row = candidates.find(({ encoding }) => matches(encoding, codeSize, prefixes, mandatory, modrm));
   if (row === undefined) return "undefined";
+  if (!isRegister(row.encoding, codeSize, ((modrm >> 3) & 7) | ((prefixes.rex & 4) << 1))) return "undefined";
   const { encoding } = row;
   const operandSize = operandSizeOf(encoding, codeSize, prefixes);
   const addressSize = codeSize === 64 ? (prefixes.address ? 32 : 64) : (codeSize === 32) === prefixes.address ? 16 : 32;

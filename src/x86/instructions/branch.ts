@@ -1,7 +1,7 @@
 import type { Value } from "../../ir/node.ts";
 import { addressBits, readAddressed, writeAddressed } from "../addressed-register.ts";
 import { instruction } from "../instruction.ts";
-import { checkedTarget } from "../near-branch.ts";
+import { checkedIndirectTarget, checkedTarget } from "../near-branch.ts";
 import type { Operand } from "../operand.ts";
 import type { Semantics } from "../semantics.ts";
 
@@ -12,11 +12,17 @@ export const jcc = instruction({
   semantics: (ir, target) => ir.if(ir.condition(), () => ir.jump(target.read())),
 });
 
+/** Where a near branch goes, checked before it changes anything. */
+function goalOf(ir: Semantics, target: Operand): Value {
+  if (target.kind === "number") return checkedTarget(ir, target.read());
+  return checkedIndirectTarget(ir, ir.hold(ir.zext(target.read(), "i64")));
+}
+
 /** JMP near, relative and indirect. Intel SDM Vol. 2A, "JMP—Jump". */
 export const jmp = instruction({
   mnemonic: "jmp",
   encodings: ["E9  Jz  f64", "EB  Jb  f64", "FF /4  Ev  f64"],
-  semantics: (ir, target) => ir.jump(ir.zext(target.read(), "i64")),
+  semantics: (ir, target) => ir.jump(target.kind === "number" ? target.read() : goalOf(ir, target)),
 });
 
 /** JCXZ, JECXZ, JRCXZ: the address size says which. */
@@ -66,14 +72,14 @@ export const call = instruction({
   mnemonic: "call",
   encodings: ["E8  Jz  f64", "FF /2  Ev  f64"],
   semantics(ir, target) {
-    const goal = checkedTarget(ir, ir.hold(ir.zext(target.read(), "i64")));
+    const goal = goalOf(ir, target);
     ir.pushValue(ir.resize(ir.nextRip(), ir.operandType));
     ir.jump(goal);
   },
 });
 
 function returnNear(ir: Semantics, release: number | Value): void {
-  const goal = checkedTarget(ir, ir.zext(ir.top(ir.operandType), "i64"));
+  const goal = checkedIndirectTarget(ir, ir.zext(ir.top(ir.operandType), "i64"));
   ir.drop(ir.operandSize / 8);
   if (typeof release === "object") ir.drop(release);
   ir.jump(goal);

@@ -10,5 +10,5 @@ export const nop = instruction({
   semantics: () => {},
 });
 
-/** PAUSE — Intel SDM Vol. 2B, "PAUSE—Spin Loop Hint". */
-export const pause = instruction({ mnemonic: "pause", encodings: ["F3 90  -"], semantics: () => {} });
+/** PAUSE — Intel SDM Vol. 2B, "PAUSE—Spin Loop Hint". With REX.B it is XCHG with R8. */
+export const pause = instruction({ mnemonic: "pause", encodings: ["F3 90  -  b0"], semantics: () => {} });

@@ -1,0 +1,28 @@
+/**
+ * Where processors of different makers differ and we follow Intel's, because our CPUID says GenuineIntel: executions on
+ * another maker's host that are no judge.
+ */
+import type { Form } from "./encode.ts";
+import type { Outcome } from "./wire.ts";
+
+/** What is not comparable in one execution: nothing, some RFLAGS bits, or all of it. */
+export interface VendorDifference {
+  readonly rflags: number;
+  readonly everything: boolean;
+}
+
+const STATUS = 0x8d5;
+export const NO_DIFFERENCE: VendorDifference = { rflags: 0, everything: false };
+const ALL: VendorDifference = { rflags: 0, everything: true };
+
+/** @param host What an AMD processor did. */
+export function amdDifference(mnemonic: string, form: Form, host: Outcome): VendorDifference {
+  const { encoding, mode, operandSize, operand } = form;
+  // Prefetches of registers: #UD. Intel: NOP.
+  if (encoding.map === 1 && encoding.opcode === 0x0d && operand === "register") return ALL;
+  // A 16-bit MOVSXD reads 32 bits. Intel SDM Vol. 2B, "MOVSX/MOVSXD": r16, r/m16.
+  if (mnemonic === "movsxd" && mode === 64 && operandSize === 16 && host.kind === "fault") return ALL;
+  // A fault in a repeated comparison keeps the last iteration's flags. Intel SDM Vol. 2B, "REP": those before the instruction.
+  if (/^(cmps|scas)/.test(mnemonic) && host.kind === "fault") return { ...NO_DIFFERENCE, rflags: STATUS };
+  return NO_DIFFERENCE;
+}
