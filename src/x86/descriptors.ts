@@ -121,6 +121,11 @@ export function setFromDescriptor(ir: Builder, slot: Slot, selector: Value, desc
 export function setNull(ir: Builder, slot: Slot, selector: Value): void {
   setSegment(ir, slot, { selector, base: ir.const("i64", 0), limit: ir.const("i32", 0), attributes: ir.const("i32", 0) });
 }
+/** The null SS of 64-bit mode, whose RPL is CPL. Its DPL is kept: a saved context tells CPL by it. */
+export function setNullStack(ir: Builder, selector: Value): void {
+  const attributes = ir.shl(ir.and(selector, 3), 5);
+  setSegment(ir, segmentSlot("ss"), { selector, base: ir.const("i64", 0), limit: ir.const("i32", 0), attributes });
+}
 /** A 4 GiB segment at 0. */
 export function setFlat(ir: Builder, slot: Slot, selector: Value, attributes: number | Value): void {
   const given = typeof attributes === "number" ? ir.const("i32", attributes) : attributes;

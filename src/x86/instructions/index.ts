@@ -3,19 +3,30 @@ import * as add from "./add.ts";
 import * as arithmetic from "./arithmetic.ts";
 import * as bitScan from "./bit-scan.ts";
 import * as bitTest from "./bit-test.ts";
+import * as bound from "./bound.ts";
 import * as branch from "./branch.ts";
 import * as condition from "./condition.ts";
+import * as controlRegisters from "./control-registers.ts";
 import * as convert from "./convert.ts";
+import * as crc32 from "./crc32.ts";
+import * as decimal from "./decimal.ts";
+import * as descriptorTables from "./descriptor-tables.ts";
 import * as divide from "./divide.ts";
 import * as exchange from "./exchange.ts";
+import * as farTransfer from "./far-transfer.ts";
+import * as fastCalls from "./fast-calls.ts";
 import * as flagControl from "./flag-control.ts";
+import * as interrupts from "./interrupts.ts";
 import * as logic from "./logic.ts";
 import * as mmxMove from "./mmx-move.ts";
 import * as move from "./move.ts";
 import * as multiply from "./multiply.ts";
 import * as nop from "./nop.ts";
+import * as processorState from "./processor-state.ts";
 import * as rotate from "./rotate.ts";
+import * as segmentRegisters from "./segment-registers.ts";
 import * as shift from "./shift.ts";
+import * as sseArithmetic from "./sse-arithmetic.ts";
 import * as sseInsert from "./sse-insert.ts";
 import * as sseInteger from "./sse-integer.ts";
 import * as sseLogic from "./sse-logic.ts";
@@ -24,6 +35,7 @@ import * as sseShift from "./sse-shift.ts";
 import * as sseShuffle from "./sse-shuffle.ts";
 import * as stack from "./stack.ts";
 import * as string from "./string.ts";
+import * as system from "./system.ts";
 
 /** The instruction set, a family a file. */
 export const instructions: readonly Instruction[] = [
@@ -31,19 +43,30 @@ export const instructions: readonly Instruction[] = [
   arithmetic,
   bitScan,
   bitTest,
+  bound,
   branch,
   condition,
+  controlRegisters,
   convert,
+  crc32,
+  decimal,
+  descriptorTables,
   divide,
   exchange,
+  farTransfer,
+  fastCalls,
   flagControl,
+  interrupts,
   logic,
   mmxMove,
   move,
   multiply,
   nop,
+  processorState,
   rotate,
+  segmentRegisters,
   shift,
+  sseArithmetic,
   sseInsert,
   sseInteger,
   sseLogic,
@@ -52,4 +75,5 @@ export const instructions: readonly Instruction[] = [
   sseShuffle,
   stack,
   string,
+  system,
 ].flatMap((family) => Object.values(family));

@@ -1,13 +1,14 @@
 import { Builder, routine } from "../../ir/builder.ts";
 import type { Value } from "../../ir/node.ts";
-import { Attribute, attributesOf, dplOf, has, isCanonical, isCode, segmentField, selectorOf, setFromDescriptor, setNull } from "../descriptors.ts";
+import { Attribute, attributesOf, dplOf, has, isCanonical, isCode, segmentField, selectorOf, setFromDescriptor, setNullStack } from "../descriptors.ts";
 import { Vector } from "../exceptions.ts";
 import { Gpr, State, gprSlot, segmentSlot } from "../state.ts";
 import { findDescriptor, isNullSelector, markAccessed, selectorError } from "./descriptor.ts";
 import type { FoundDescriptor } from "./descriptor.ts";
-import { crossesPage, enterHandler, pushedFlags, storeFrame } from "./interrupt-frame.ts";
+import { enterHandler, pushedFlags } from "./interrupt-frame.ts";
 import type { Event } from "./interrupt-frame.ts";
 import { mmu } from "./mmu.ts";
+import { crossesPage, storeFrame } from "./stack.ts";
 
 const system = { system: true } as const;
 const tr = segmentSlot("tr");
@@ -109,7 +110,7 @@ export const interruptLong = routine(
       () => {
         push(system);
         ir.set(State.cpl, gate.dpl);
-        setNull(ir, segmentSlot("ss"), gate.dpl);
+        setNullStack(ir, gate.dpl);
       },
       () => push({ stack: true }),
     );

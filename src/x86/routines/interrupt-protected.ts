@@ -6,9 +6,11 @@ import { Vector } from "../exceptions.ts";
 import { Gpr, State, gprSlot, segmentSlot } from "../state.ts";
 import { findDescriptor, isNullSelector, markAccessed, selectorError } from "./descriptor.ts";
 import type { FoundDescriptor } from "./descriptor.ts";
-import { enterHandler, pushedFlags, stackMask, stackRange, storeFrame } from "./interrupt-frame.ts";
-import type { Event, StackSegment } from "./interrupt-frame.ts";
+import { enterHandler, pushedFlags } from "./interrupt-frame.ts";
+import type { Event } from "./interrupt-frame.ts";
 import { mmu } from "./mmu.ts";
+import { currentStack, setStackPointer, stackRange, storeFrame } from "./stack.ts";
+import type { StackSegment } from "./stack.ts";
 
 const system = { system: true } as const;
 const tr = segmentSlot("tr");
@@ -108,23 +110,6 @@ export function readInnerStack(ir: Builder, dpl: Value, external: Value): InnerS
   ir.if(ir.eqz(has(ir, attributes, Attribute.present)), () => ir.fault(Vector.SS, selectorError(ir, selector, external)));
   const segment = { base: ir.hold(baseOf(ir, found.descriptor)), limit: ir.hold(limitOf(ir, found.descriptor)), attributes };
   return { selector, pointer: ir.read(pointer), found, segment };
-}
-
-/** The loaded stack segment. */
-export function currentStack(ir: Builder): StackSegment {
-  return {
-    base: ir.get("i64", ss),
-    limit: ir.get("i32", segmentField(ir, ss, "limit")),
-    attributes: ir.zext(ir.get("i16", segmentField(ir, ss, "attributes")), "i32"),
-  };
-}
-
-/** Sets the part of RSP that a stack of this width uses. */
-export function setStackPointer(ir: Builder, segment: StackSegment, pointer: Value): void {
-  const mask = ir.hold(stackMask(ir, segment));
-  const old = ir.get("i64", gprSlot(Gpr.rsp));
-  const kept = ir.select(has(ir, segment.attributes, Attribute.big), ir.const("i64", 0), ir.and(old, ~0xffffn));
-  ir.set(gprSlot(Gpr.rsp), ir.or(kept, ir.and(pointer, mask)));
 }
 
 /** Pushes `values` (the last first) as 32- or 16-bit words below `pointer`. @returns what the stack pointer becomes. */

@@ -3,9 +3,9 @@ import { isLongModeActive, selectorOf, setSegment, segmentField } from "../descr
 import { FlagBit, isProtectionEnabled, readEflags } from "../eflags.ts";
 import { Vector } from "../exceptions.ts";
 import { Gpr, State, gprSlot, segmentSlot } from "../state.ts";
-import { stackRange, storeFrame } from "./interrupt-frame.ts";
 import { interruptLong } from "./interrupt-long.ts";
 import { interruptProtected } from "./interrupt-protected.ts";
+import { currentStack, stackRange, storeFrame } from "./stack.ts";
 
 /** How an interrupt came about: decides about privilege checks and the EXT bit of error codes. */
 export const EventKind = {
@@ -26,15 +26,9 @@ const interruptReal = routine("interruptReal", { parameters: ["i32"], results: [
   const offset = ir.hold(ir.and(entry, 0xffff));
   const codeLimit = ir.get("i32", segmentField(ir, cs, "limit"));
   ir.if(ir.ltu(codeLimit, offset), () => ir.fault(Vector.GP, 0));
-  const ss = segmentSlot("ss");
-  const segment = {
-    base: ir.get("i64", ss),
-    limit: ir.get("i32", ss + 8),
-    attributes: ir.zext(ir.get("i16", ss + 14), "i32"),
-  };
   const pointer = ir.get("i64", gprSlot(Gpr.rsp));
   const low = ir.hold(ir.and(ir.sub(pointer, 6), 0xffff));
-  const address = stackRange(ir, segment, low, ir.const("i64", 6), () => ir.fault(Vector.SS, 0));
+  const address = stackRange(ir, currentStack(ir), low, ir.const("i64", 6), () => ir.fault(Vector.SS, 0));
   const values = [ir.trunc(ir.get("i64", State.rip), "i16"), ir.trunc(selectorOf(ir, "cs"), "i16"), ir.hold(ir.trunc(readEflags(ir), "i16"))];
   ir.probeWrite(address, 6);
   storeFrame(ir, address, values, {});

@@ -1,6 +1,6 @@
 import { Builder, routine } from "../../ir/builder.ts";
 import type { Value } from "../../ir/node.ts";
-import { Attribute, attributesOf, dplOf, has, is64Bit, isWritableData, segmentField, segmentSlotOf, setFromDescriptor, setNull, setSegment, virtual8086Attributes } from "../descriptors.ts";
+import { Attribute, attributesOf, dplOf, has, is64Bit, isWritableData, segmentField, segmentSlotOf, setFromDescriptor, setNull, setNullStack, setSegment, virtual8086Attributes } from "../descriptors.ts";
 import { isProtectionEnabled, isVirtual8086 } from "../eflags.ts";
 import { Vector } from "../exceptions.ts";
 import { Segment, State } from "../state.ts";
@@ -64,6 +64,8 @@ export const loadSegment = routine(
         const cpl = ir.get("i32", State.cpl);
         const allowed = ir.and(is64Bit(ir), ir.and(ir.ne(cpl, 3), ir.eq(selector!, cpl)));
         ir.if(ir.eqz(allowed), () => ir.fault(Vector.GP, 0));
+        setNullStack(ir, selector!);
+        ir.return();
       });
       setNull(ir, slot, selector!);
       ir.return();

@@ -1,0 +1,65 @@
+import { Builder, routine } from "../../ir/builder.ts";
+import type { Routine, Value } from "../../ir/node.ts";
+import { Vector } from "../exceptions.ts";
+import { allExceptions, Control } from "../softfloat/format.ts";
+import type { Format } from "../softfloat/format.ts";
+import { State } from "../state.ts";
+
+/** Soft-float routines with MXCSR around them: what SSE instructions call when the fast way is not exact. */
+
+const builder = () => new Builder();
+const osxmmexcpt = 1 << 10;
+
+/**
+ * Sets the sticky flags of MXCSR; a flag that is not masked is #XM, or #UD where the system has not said that it handles
+ * that. Intel SDM Vol. 1, "SIMD Floating-Point Exceptions". Nothing is to be written before.
+ */
+export function raise(ir: Builder, flags: Value): void {
+  const raised = ir.hold(ir.and(flags, allExceptions));
+  const mxcsr = ir.get("i32", State.mxcsr);
+  ir.set(State.mxcsr, ir.or(mxcsr, raised));
+  ir.if(ir.ne(ir.and(raised, ir.not(ir.shr(mxcsr, Control.maskShift))), 0), () => {
+    ir.if(ir.eqz(ir.and(ir.get("i64", State.cr4), osxmmexcpt)), () => ir.fault(Vector.UD));
+    ir.fault(Vector.XM);
+  });
+}
+
+/** Makes of a soft-float routine (…, control) → (value, flags) one (…) → value that raises. */
+export function raising(soft: Routine): Routine {
+  const parameters = soft.parameters.slice(0, -1);
+  return routine(`sse.${soft.name}`, { parameters, results: soft.results.slice(0, 1), faults: true }, builder, (ir, ...values) => {
+    const [value, flags] = ir.call(soft, ...values, ir.get("i32", State.mxcsr)) as [Value, Value];
+    raise(ir, flags);
+    ir.return(value);
+  });
+}
+
+/** The number of a format in a lane. */
+export function extractLane(ir: Builder, format: Format, vector: Value, lane: number): Value {
+  return ir.op(format.name === "single" ? "i32x4.extract_lane" : "i64x2.extract_lane", [vector], lane);
+}
+export function replaceLane(ir: Builder, format: Format, vector: Value, lane: number, value: Value): Value {
+  return ir.op(format.name === "single" ? "i32x4.replace_lane" : "i64x2.replace_lane", [vector, value], lane);
+}
+
+/**
+ * The same for every lane of vectors: `softs` has the routine of each lane, repeated as often as needed. The flags of all
+ * lanes are collected before any is raised.
+ */
+export function raisingLanes(name: string, format: Format, softs: readonly Routine[]): Routine {
+  const operands = softs[0]!.parameters.length - 1;
+  const parameters = Array.from({ length: operands }, () => "v128" as const);
+  return routine(`sse.packed.${name}.${format.name}`, { parameters, results: ["v128"], faults: true }, builder, (ir, ...vectors) => {
+    const control = ir.get("i32", State.mxcsr);
+    let result = ir.const("v128", 0);
+    let flags = ir.const("i32", 0);
+    for (let lane = 0; lane < 128 / format.bits; lane++) {
+      const values = vectors.map((vector) => extractLane(ir, format, vector, lane));
+      const [value, raised] = ir.call(softs[lane % softs.length]!, ...values, control) as [Value, Value];
+      result = replaceLane(ir, format, result, lane, value);
+      flags = ir.or(flags, raised);
+    }
+    raise(ir, flags);
+    ir.return(result);
+  });
+}
