@@ -25,3 +25,9 @@ export function setZero(ir: Builder, zf: Value): void {
 export function isNegative(ir: Builder, value: Value): Value {
   return ir.lts(value, 0);
 }
+
+/** Changes AF (an i1) and leaves the other status flags as they are. */
+export function setAuxiliary(ir: Builder, af: Value): void {
+  const rest = ir.and(ir.get("i64", State.ccAux), ~8n);
+  ir.set(State.ccAux, ir.or(rest, ir.shl(ir.zext(af, "i64"), 3)));
+}

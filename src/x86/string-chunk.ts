@@ -36,7 +36,8 @@ function bulkAddress(ir: Semantics, segment: Slot | undefined, offset: Value): V
 
 /** A writable data segment that grows upward to 4 GiB: nothing in it needs a check. */
 function isFlat(ir: Semantics, segment: Slot): Value {
-  const field = (type: "i32" | "i16", offset: number) => ir.get(type, typeof segment === "number" ? segment + offset : ir.add(segment, offset));
+  const field = (type: "i32" | "i16", offset: number) =>
+    ir.get(type, typeof segment === "number" ? segment + offset : ir.add(segment, offset));
   const [present, code, expandDown, writable] = [0x80, 8, 4, 2];
   const kind = ir.and(field("i16", SegmentField.attributes), present | code | expandDown | writable);
   return ir.and(ir.eq(kind, present | writable), ir.eq(field("i32", SegmentField.limit), 0xffffffff));
@@ -74,7 +75,10 @@ function whenForward(ir: Semantics, segments: readonly Slot[], body: () => void)
   if (addressBits(ir) === 16) return;
   const forward = ir.eqz(ir.and(ir.get("i32", State.flags), FlagBit.df));
   const flat = ir.long ? [] : segments.map((segment) => isFlat(ir, segment));
-  ir.if(flat.reduce((all, each) => ir.and(all, each), forward), body);
+  ir.if(
+    flat.reduce((all, each) => ir.and(all, each), forward),
+    body,
+  );
 }
 
 /** Whether `bytes` bytes at a 32-bit offset end below 4 GiB. */
@@ -114,7 +118,14 @@ export function copyChunk(ir: Semantics, type: Type, count: Value): void {
 /** Stores eight bytes of the repeated value at a time, then the elements that are left. */
 function fillWith(ir: Semantics, value: Value, host: Value, bytes: Value): void {
   const { type } = value;
-  const ones = type === "i8" ? 0x0101_0101_0101_0101n : type === "i16" ? 0x0001_0001_0001_0001n : type === "i32" ? 0x0000_0001_0000_0001n : 1n;
+  const ones =
+    type === "i8"
+      ? 0x0101_0101_0101_0101n
+      : type === "i16"
+        ? 0x0001_0001_0001_0001n
+        : type === "i32"
+          ? 0x0000_0001_0000_0001n
+          : 1n;
   const pattern = ir.hold(ir.mul(ir.zext(value, "i64"), ones));
   const end = ir.hold(ir.add(host, bytes));
   const lastWide = ir.hold(ir.add(host, ir.and(bytes, -8)));

@@ -45,13 +45,13 @@ export const divideWide = routine(
   { parameters: ["i64", "i64", "i64"], results: ["i64", "i64"], faults: false },
   () => new Builder(),
   (ir, high, low, divisor) => {
-    ir.if(ir.eqz(high!), () => ir.return(ir.op("divu", [low!, divisor!]), ir.op("remu", [low!, divisor!])));
-    const shift = ir.hold(ir.op("clz", [divisor!]));
-    const normal = ir.hold(ir.shl(divisor!, shift));
+    ir.if(ir.eqz(high), () => ir.return(ir.op("divu", [low, divisor]), ir.op("remu", [low, divisor])));
+    const shift = ir.hold(ir.op("clz", [divisor]));
+    const normal = ir.hold(ir.shl(divisor, shift));
     // Shifting by 64 − shift in two steps: a shift by 64 would be one by 0.
-    const carried = ir.shr(ir.shr(low!, 1), ir.sub(63, shift));
-    const upper = ir.hold(ir.or(ir.shl(high!, shift), carried));
-    const lower = ir.hold(ir.shl(low!, shift));
+    const carried = ir.shr(ir.shr(low, 1), ir.sub(63, shift));
+    const upper = ir.hold(ir.or(ir.shl(high, shift), carried));
+    const lower = ir.hold(ir.shl(low, shift));
     const next1 = ir.hold(ir.shr(lower, 32));
     const q1 = ir.hold(quotientDigit(ir, upper, next1, normal));
     const middle = ir.hold(ir.sub(ir.or(ir.shl(upper, 32), next1), ir.mul(q1, normal)));

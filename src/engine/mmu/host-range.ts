@@ -11,20 +11,23 @@ export const hostRange = routine(
   { parameters: ["i64", "i32", "i32"], results: ["i32"], faults: true },
   () => new Builder(),
   (ir, address, bytes, write) => {
-    const inPage = ir.and(ir.trunc(address!, "i32"), 0xfff);
-    ir.if(ir.ltu(4096, ir.add(inPage, bytes!)), () => ir.return(ir.const("i32", 0)));
-    const page = ir.hold(ir.and(address!, -4096n));
-    const index = ir.and(ir.trunc(ir.shr(address!, 12 - TlbEntry.shift), "i32"), ir.get("i32", State.tlbMask));
+    const inPage = ir.and(ir.trunc(address, "i32"), 0xfff);
+    ir.if(ir.ltu(4096, ir.add(inPage, bytes)), () => ir.return(ir.const("i32", 0)));
+    const page = ir.hold(ir.and(address, -4096n));
+    const index = ir.and(ir.trunc(ir.shr(address, 12 - TlbEntry.shift), "i32"), ir.get("i32", State.tlbMask));
     const entry = ir.hold(ir.add(ir.get("i32", State.tlbBank), index));
-    const tag = ir.hostLoad("i64", ir.add(entry, ir.select(ir.ne(write!, 0), ir.const("i32", TlbEntry.writeTag), ir.const("i32", TlbEntry.readTag))));
+    const tag = ir.hostLoad(
+      "i64",
+      ir.add(entry, ir.select(ir.ne(write, 0), ir.const("i32", TlbEntry.writeTag), ir.const("i32", TlbEntry.readTag))),
+    );
     ir.if(ir.eq(tag, page), () => {
       const addend = ir.hostLoad("i32", entry, TlbEntry.addend);
-      ir.return(ir.add(ir.trunc(address!, "i32"), addend));
+      ir.return(ir.add(ir.trunc(address, "i32"), addend));
     });
-    const flags = ir.select(ir.ne(write!, 0), ir.const("i32", AccessFlag.write), ir.const("i32", 0));
-    const [host] = ir.call(resolve, address!, flags) as [Value, Value];
+    const flags = ir.select(ir.ne(write, 0), ir.const("i32", AccessFlag.write), ir.const("i32", 0));
+    const [host] = ir.call(resolve, address, flags) as [Value, Value];
     const hasCode = () => ir.ne(ir.hostLoad("i8", ir.shr(host, 12), DomainLayout.codeFrames), 0);
-    ir.if(ir.ne(write!, 0), () => {
+    ir.if(ir.ne(write, 0), () => {
       ir.if(hasCode(), () => ir.return(ir.const("i32", 0)));
     });
     ir.return(host);

@@ -23,7 +23,11 @@ export function noteLarge(ir: Builder, address: Value): void {
 function fill(ir: Builder, address: Value, flags: Value, frame: Value, attributes: Value, writable: Value): void {
   const system = ir.ne(ir.and(flags, AccessFlag.system), 0);
   const bank = ir.hold(ir.select(system, ir.add(ir.vcpu(), VcpuLayout.kernelBank), ir.get("i32", State.tlbBank)));
-  const mask = ir.select(system, ir.const("i32", (VcpuLayout.kernelEntries - 1) << TlbEntry.shift), ir.get("i32", State.tlbMask));
+  const mask = ir.select(
+    system,
+    ir.const("i32", (VcpuLayout.kernelEntries - 1) << TlbEntry.shift),
+    ir.get("i32", State.tlbMask),
+  );
   const index = ir.and(ir.trunc(ir.shr(address, 12 - TlbEntry.shift), "i32"), mask);
   const entry = ir.hold(ir.add(bank, index));
   const page = ir.hold(ir.and(address, -4096n));
@@ -46,26 +50,31 @@ function fill(ir: Builder, address: Value, flags: Value, frame: Value, attribute
  * resolve(linear: i64, flags: i32) → (host: i32, physical: i64): translates one byte's address and caches its page.
  * host is its byte address in linear memory, or 0 where the platform has to be asked. Faults as the access would.
  */
-export const resolve = routine("resolve", { parameters: ["i64", "i32"], results: ["i32", "i64"], faults: true }, builder, (ir, address, flags) => {
-  const [physical, attributes] = ir.call(translate, address!, flags!) as [Value, Value];
-  const gfn = ir.shr(physical, 12);
-  ir.if(ir.ltu(gfn, DomainLayout.p2mFrames), () => {
-    const entry = ir.hostLoad("i32", ir.shl(ir.trunc(gfn, "i32"), 2), DomainLayout.p2m);
-    const type = ir.hold(ir.and(entry, 0xfff));
-    const frame = ir.hold(ir.and(entry, -4096));
-    const host = ir.or(frame, ir.and(ir.trunc(physical, "i32"), 0xfff));
-    ir.if(ir.eq(type, P2mType.ram), () => {
-      const writable = ir.ne(ir.and(attributes, PageAttribute.writable), 0);
-      fill(ir, address!, flags!, frame, attributes, writable);
-      ir.return(host, physical);
+export const resolve = routine(
+  "resolve",
+  { parameters: ["i64", "i32"], results: ["i32", "i64"], faults: true },
+  builder,
+  (ir, address, flags) => {
+    const [physical, attributes] = ir.call(translate, address!, flags!) as [Value, Value];
+    const gfn = ir.shr(physical, 12);
+    ir.if(ir.ltu(gfn, DomainLayout.p2mFrames), () => {
+      const entry = ir.hostLoad("i32", ir.shl(ir.trunc(gfn, "i32"), 2), DomainLayout.p2m);
+      const type = ir.hold(ir.and(entry, 0xfff));
+      const frame = ir.hold(ir.and(entry, -4096));
+      const host = ir.or(frame, ir.and(ir.trunc(physical, "i32"), 0xfff));
+      ir.if(ir.eq(type, P2mType.ram), () => {
+        const writable = ir.ne(ir.and(attributes, PageAttribute.writable), 0);
+        fill(ir, address!, flags!, frame, attributes, writable);
+        ir.return(host, physical);
+      });
+      ir.if(ir.and(ir.eq(type, P2mType.ramReadOnly), ir.eqz(ir.and(flags!, AccessFlag.write))), () => {
+        fill(ir, address!, flags!, frame, attributes, ir.const("i1", 0));
+        ir.return(host, physical);
+      });
     });
-    ir.if(ir.and(ir.eq(type, P2mType.ramReadOnly), ir.eqz(ir.and(flags!, AccessFlag.write))), () => {
-      fill(ir, address!, flags!, frame, attributes, ir.const("i1", 0));
-      ir.return(host, physical);
-    });
-  });
-  ir.return(ir.const("i32", 0), physical);
-});
+    ir.return(ir.const("i32", 0), physical);
+  },
+);
 
 function crossesPage(ir: Builder, address: Value, bytes: Value): Value {
   return ir.ltu(4096, ir.add(ir.and(ir.trunc(address, "i32"), 0xfff), bytes));
@@ -88,14 +97,19 @@ function eachByte(ir: Builder, bytes: Value, visit: (index: Value) => void): voi
 }
 
 /** slowProbe(linear: i64, bytes: i32, flags: i32): faults as a store of up to a page would. Every page is checked. */
-export const slowProbe = routine("slowProbe", { parameters: ["i64", "i32", "i32"], results: [], faults: true }, builder, (ir, address, bytes, flags) => {
-  const write = ir.hold(ir.or(flags!, AccessFlag.write));
-  ir.call(resolve, address!, write);
-  ir.if(crossesPage(ir, address!, bytes!), () => {
-    ir.call(resolve, secondPage(ir, address!, bytes!), write);
-  });
-  ir.return();
-});
+export const slowProbe = routine(
+  "slowProbe",
+  { parameters: ["i64", "i32", "i32"], results: [], faults: true },
+  builder,
+  (ir, address, bytes, flags) => {
+    const write = ir.hold(ir.or(flags!, AccessFlag.write));
+    ir.call(resolve, address!, write);
+    ir.if(crossesPage(ir, address!, bytes!), () => {
+      ir.call(resolve, secondPage(ir, address!, bytes!), write);
+    });
+    ir.return();
+  },
+);
 
 /** slowLoad(linear: i64, bytes: i32, flags: i32) → i64: a load that missed the TLB, crosses a page, or is not memory. */
 export const slowLoad: Routine = routine(
@@ -108,7 +122,9 @@ export const slowLoad: Routine = routine(
       ir.call(resolve, secondPage(ir, address!, bytes!), flags!);
       const value = ir.variable(ir.const("i64", 0));
       eachByte(ir, bytes!, (index) => {
-        const [byte] = ir.call(slowLoad, ir.add(address!, ir.zext(index, "i64")), ir.const("i32", 1), flags!) as [Value];
+        const [byte] = ir.call(slowLoad, ir.add(address!, ir.zext(index, "i64")), ir.const("i32", 1), flags!) as [
+          Value,
+        ];
         ir.assign(value, ir.or(ir.read(value), ir.shl(byte, ir.zext(ir.shl(index, 3), "i64"))));
       });
       ir.return(ir.read(value));

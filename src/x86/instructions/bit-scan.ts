@@ -27,7 +27,8 @@ export const bsr = instruction({
   mnemonic: "bsr",
   encodings: ["0F BD  Gv,Ev"],
   undefinedFlags,
-  semantics: (ir, destination, source) => scan(ir, destination, source, (value) => ir.xor(ir.op("clz", [value]), destination.bits - 1)),
+  semantics: (ir, destination, source) =>
+    scan(ir, destination, source, (value) => ir.xor(ir.op("clz", [value]), destination.bits - 1)),
 });
 
 function count(ir: Semantics, destination: Operand, source: Operand, name: "ctz" | "clz"): void {

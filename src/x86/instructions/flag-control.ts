@@ -26,13 +26,25 @@ export const sahf = instruction({
 });
 
 /** CLC — Intel SDM Vol. 2A, "CLC—Clear Carry Flag". */
-export const clc = instruction({ mnemonic: "clc", encodings: ["F8  -"], semantics: (ir) => ir.setCarry(ir.const("i1", 0)) });
+export const clc = instruction({
+  mnemonic: "clc",
+  encodings: ["F8  -"],
+  semantics: (ir) => ir.setCarry(ir.const("i1", 0)),
+});
 
 /** STC — Intel SDM Vol. 2B, "STC—Set Carry Flag". */
-export const stc = instruction({ mnemonic: "stc", encodings: ["F9  -"], semantics: (ir) => ir.setCarry(ir.const("i1", 1)) });
+export const stc = instruction({
+  mnemonic: "stc",
+  encodings: ["F9  -"],
+  semantics: (ir) => ir.setCarry(ir.const("i1", 1)),
+});
 
 /** CMC — Intel SDM Vol. 2A, "CMC—Complement Carry Flag". */
-export const cmc = instruction({ mnemonic: "cmc", encodings: ["F5  -"], semantics: (ir) => ir.setCarry(ir.eqz(ir.flag("cf"))) });
+export const cmc = instruction({
+  mnemonic: "cmc",
+  encodings: ["F5  -"],
+  semantics: (ir) => ir.setCarry(ir.eqz(ir.flag("cf"))),
+});
 
 /** CLD — Intel SDM Vol. 2A, "CLD—Clear Direction Flag". */
 export const cld = instruction({

@@ -65,7 +65,8 @@ export const xlat = instruction({
 
 /** The bytes of a value in reverse order. */
 function reversed(ir: Semantics, value: Value): Value {
-  const swap = (of: Value, bits: number, low: bigint) => ir.or(ir.and(ir.shr(of, bits), low), ir.shl(ir.and(of, low), bits));
+  const swap = (of: Value, bits: number, low: bigint) =>
+    ir.or(ir.and(ir.shr(of, bits), low), ir.shl(ir.and(of, low), bits));
   switch (value.type) {
     case "i16":
       return ir.op("rotl", [value, ir.const("i16", 8)]);

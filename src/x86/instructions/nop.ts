@@ -6,7 +6,17 @@ import { instruction } from "../instruction.ts";
  */
 export const nop = instruction({
   mnemonic: "nop",
-  encodings: ["0F 0D  Ev", "0F 18  Ev", "0F 19  Ev", "0F 1A  Ev", "0F 1B  Ev", "0F 1C  Ev", "0F 1D  Ev", "0F 1E  Ev", "0F 1F  Ev"],
+  encodings: [
+    "0F 0D  Ev",
+    "0F 18  Ev",
+    "0F 19  Ev",
+    "0F 1A  Ev",
+    "0F 1B  Ev",
+    "0F 1C  Ev",
+    "0F 1D  Ev",
+    "0F 1E  Ev",
+    "0F 1F  Ev",
+  ],
   semantics: () => {},
 });
 

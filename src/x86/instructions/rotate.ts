@@ -37,10 +37,18 @@ export const ror = instruction({
 });
 
 /** Operand and carry as one number, rotated; up to 32 bits of operand and the carry above them fit an i64. */
-function rotateNarrow(ir: Semantics, value: Value, carry: Value, count: Value, direction: "left" | "right"): [Value, Value] {
+function rotateNarrow(
+  ir: Semantics,
+  value: Value,
+  carry: Value,
+  count: Value,
+  direction: "left" | "right",
+): [Value, Value] {
   const bits = bitsOf[value.type];
   const whole = ir.hold(ir.or(ir.zext(value, "i64"), ir.shl(carry, bits)));
-  const by = ir.hold(ir.zext(bits === 32 ? count : ir.op("remu", [ir.zext(count, "i32"), ir.const("i32", bits + 1)]), "i64"));
+  const by = ir.hold(
+    ir.zext(bits === 32 ? count : ir.op("remu", [ir.zext(count, "i32"), ir.const("i32", bits + 1)]), "i64"),
+  );
   const rest = ir.sub(bits + 1, by);
   const [up, down] = direction === "left" ? [by, rest] : [rest, by];
   const rotated = ir.hold(ir.or(ir.shl(whole, up), ir.shr(whole, down)));
@@ -48,7 +56,13 @@ function rotateNarrow(ir: Semantics, value: Value, carry: Value, count: Value, d
 }
 
 /** The same of 64 bits: count is not 0, and 64 − count below is done in a shift by one and one by the rest. */
-function rotateWide(ir: Semantics, value: Value, carry: Value, count: Value, direction: "left" | "right"): [Value, Value] {
+function rotateWide(
+  ir: Semantics,
+  value: Value,
+  carry: Value,
+  count: Value,
+  direction: "left" | "right",
+): [Value, Value] {
   const rest = ir.hold(ir.sub(64, count));
   if (direction === "left") {
     const through = ir.or(ir.shl(carry, ir.sub(count, 1)), ir.shr(ir.shr(value, 1), rest));
@@ -58,10 +72,16 @@ function rotateWide(ir: Semantics, value: Value, carry: Value, count: Value, dir
   return [ir.or(ir.shr(value, count), through), ir.trunc(ir.shr(value, ir.sub(count, 1)), "i1")];
 }
 
-function rotateThroughCarry(ir: Semantics, destination: Operand, countOperand: Operand, direction: "left" | "right"): void {
+function rotateThroughCarry(
+  ir: Semantics,
+  destination: Operand,
+  countOperand: Operand,
+  direction: "left" | "right",
+): void {
   const count = maskedCount(ir, destination, countOperand);
   const carry = ir.hold(ir.zext(ir.flag("cf"), "i64"));
-  const rotate = (value: Value) => (destination.type === "i64" ? rotateWide : rotateNarrow)(ir, value, carry, count, direction);
+  const rotate = (value: Value) =>
+    (destination.type === "i64" ? rotateWide : rotateNarrow)(ir, value, carry, count, direction);
   const [before, after] = destination.update((value) => ir.select(ir.eqz(count), value, rotate(value)[0]));
   ir.if(ir.ne(count, 0), () => {
     const cf = ir.hold(rotate(before)[1]);

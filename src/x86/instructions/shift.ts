@@ -22,7 +22,10 @@ const left: Shift = {
   flags(ir, before, after, count) {
     const bits = bitsOf[before.type];
     // A count beyond a narrow operand's width moves out zeros.
-    const carry = bits < 32 ? ir.trunc(ir.shr(ir.shl(ir.zext(before, "i32"), ir.zext(count, "i32")), bits), "i1") : isNegative(ir, ir.shl(before, ir.sub(count, 1)));
+    const carry =
+      bits < 32
+        ? ir.trunc(ir.shr(ir.shl(ir.zext(before, "i32"), ir.zext(count, "i32")), bits), "i1")
+        : isNegative(ir, ir.shl(before, ir.sub(count, 1)));
     const cf = ir.hold(carry);
     return [cf, ir.xor(cf, isNegative(ir, after))];
   },
@@ -103,7 +106,8 @@ const doubleLeft: DoubleShift = {
     return ir.or(ir.shl(value, count), ir.shr(ir.shr(filler, 1), ir.xor(count, bitsOf[type] - 1)));
   },
   carry(ir, value, filler, count) {
-    if (value.type === "i16") return ir.trunc(ir.shr(ir.shl(tripled(ir, value, filler), ir.zext(count, "i64")), 48), "i1");
+    if (value.type === "i16")
+      return ir.trunc(ir.shr(ir.shl(tripled(ir, value, filler), ir.zext(count, "i64")), 48), "i1");
     return isNegative(ir, ir.shl(value, ir.sub(count, 1)));
   },
 };
@@ -119,11 +123,19 @@ const doubleRight: DoubleShift = {
   },
 };
 
-function doubleShiftBy(ir: Semantics, destination: Operand, source: Operand, countOperand: Operand, { shift, carry }: DoubleShift): void {
+function doubleShiftBy(
+  ir: Semantics,
+  destination: Operand,
+  source: Operand,
+  countOperand: Operand,
+  { shift, carry }: DoubleShift,
+): void {
   const count = maskedCount(ir, destination, countOperand);
   const filler = source.read();
   const [before, after] = destination.update((value) => shift(ir, value, filler, count));
-  ir.if(ir.ne(count, 0), () => ir.flags.shift(carry(ir, before, filler, count), isNegative(ir, ir.xor(before, after)), after));
+  ir.if(ir.ne(count, 0), () =>
+    ir.flags.shift(carry(ir, before, filler, count), isNegative(ir, ir.xor(before, after)), after),
+  );
 }
 
 /** SHLD — Intel SDM Vol. 2B, "SHLD—Double Precision Shift Left". */

@@ -45,7 +45,8 @@ export const pusha = instruction({
     const at = (register: number) => ir.stackAddress(ir.sub(pointer, (register + 1) * bytes), bytes, "write");
     // Every store is checked before the first one.
     for (let register = 0; register < 8; register++) ir.probeWrite(at(register), bytes, { stack: true });
-    for (let register = 0; register < 8; register++) ir.store(at(register), ir.get(ir.operandType, gprSlot(register)), { stack: true });
+    for (let register = 0; register < 8; register++)
+      ir.store(at(register), ir.get(ir.operandType, gprSlot(register)), { stack: true });
     ir.setStackPointer(ir.sub(pointer, 8 * bytes));
   },
 });
@@ -56,7 +57,9 @@ export const popa = instruction({
   encodings: ["61  -  i64 osz"],
   semantics(ir) {
     const bytes = ir.operandSize / 8;
-    const values = Array.from({ length: 8 }, (_, place) => (place === 3 ? undefined : ir.top(ir.operandType, place * bytes)));
+    const values = Array.from({ length: 8 }, (_, place) =>
+      place === 3 ? undefined : ir.top(ir.operandType, place * bytes),
+    );
     ir.drop(8 * bytes);
     values.forEach((value, place) => {
       if (value !== undefined) ir.set(gprSlot(7 - place), value.type === "i32" ? ir.zext(value, "i64") : value);
@@ -72,7 +75,8 @@ export const enter = instruction({
     const type = ir.operandType;
     const bytes = ir.operandSize / 8;
     const level = ir.hold(ir.and(ir.numbers.value(ir, "i32", "immediate2"), 31));
-    const put = (pointer: Value, value: Value) => ir.store(ir.stackAddress(pointer, bytes, "write"), value, { stack: true });
+    const put = (pointer: Value, value: Value) =>
+      ir.store(ir.stackAddress(pointer, bytes, "write"), value, { stack: true });
     const frame = ir.hold(ir.sub(ir.gpr("rsp"), bytes));
     put(frame, ir.gpr("rbp", type));
     const pointer = ir.variable(frame);
@@ -143,7 +147,10 @@ export const popf = instruction({
     const popped = ir.hold(ir.resize(ir.top(ir.operandType), "i32"));
     const before = ir.get("i32", State.flags);
     // Unlike IRET, POPF leaves VIF and VIP alone.
-    const changeable = ir.and(changeableFlags(ir, ir.operandSize, ir.get("i32", State.cpl)), ~(FlagBit.vif | FlagBit.vip));
+    const changeable = ir.and(
+      changeableFlags(ir, ir.operandSize, ir.get("i32", State.cpl)),
+      ~(FlagBit.vif | FlagBit.vip),
+    );
     const changed = ir.hold(ir.and(ir.xor(before, popped), changeable));
     ir.drop(ir.operandSize / 8);
     ir.set(State.flags, ir.xor(before, changed));

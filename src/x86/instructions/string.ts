@@ -61,9 +61,17 @@ function movs(ir: Semantics, type: Type): void {
 }
 
 /** MOVSB — ES:rDI ← DS:rSI. Intel SDM Vol. 2B, "MOVS/MOVSB/MOVSW/MOVSD/MOVSQ". */
-export const movsb = instruction({ mnemonic: "movsb", encodings: ["A4  -  rep asz"], semantics: (ir) => movs(ir, "i8") });
+export const movsb = instruction({
+  mnemonic: "movsb",
+  encodings: ["A4  -  rep asz"],
+  semantics: (ir) => movs(ir, "i8"),
+});
 /** MOVSW, MOVSD, MOVSQ. */
-export const movsv = instruction({ mnemonic: "movs", encodings: ["A5  -  rep asz osz"], semantics: (ir) => movs(ir, ir.operandType) });
+export const movsv = instruction({
+  mnemonic: "movs",
+  encodings: ["A5  -  rep asz osz"],
+  semantics: (ir) => movs(ir, ir.operandType),
+});
 
 function stos(ir: Semantics, type: Type): void {
   const by = step(ir, type);
@@ -79,9 +87,17 @@ function stos(ir: Semantics, type: Type): void {
 }
 
 /** STOSB — ES:rDI ← AL. Intel SDM Vol. 2B, "STOS/STOSB/STOSW/STOSD/STOSQ". */
-export const stosb = instruction({ mnemonic: "stosb", encodings: ["AA  -  rep asz"], semantics: (ir) => stos(ir, "i8") });
+export const stosb = instruction({
+  mnemonic: "stosb",
+  encodings: ["AA  -  rep asz"],
+  semantics: (ir) => stos(ir, "i8"),
+});
 /** STOSW, STOSD, STOSQ. */
-export const stosv = instruction({ mnemonic: "stos", encodings: ["AB  -  rep asz osz"], semantics: (ir) => stos(ir, ir.operandType) });
+export const stosv = instruction({
+  mnemonic: "stos",
+  encodings: ["AB  -  rep asz osz"],
+  semantics: (ir) => stos(ir, ir.operandType),
+});
 
 function lods(ir: Semantics, type: Type): void {
   const by = step(ir, type);
@@ -92,9 +108,17 @@ function lods(ir: Semantics, type: Type): void {
 }
 
 /** LODSB — AL ← DS:rSI. Intel SDM Vol. 2A, "LODS/LODSB/LODSW/LODSD/LODSQ". */
-export const lodsb = instruction({ mnemonic: "lodsb", encodings: ["AC  -  rep asz"], semantics: (ir) => lods(ir, "i8") });
+export const lodsb = instruction({
+  mnemonic: "lodsb",
+  encodings: ["AC  -  rep asz"],
+  semantics: (ir) => lods(ir, "i8"),
+});
 /** LODSW, LODSD, LODSQ. */
-export const lodsv = instruction({ mnemonic: "lods", encodings: ["AD  -  rep asz osz"], semantics: (ir) => lods(ir, ir.operandType) });
+export const lodsv = instruction({
+  mnemonic: "lods",
+  encodings: ["AD  -  rep asz osz"],
+  semantics: (ir) => lods(ir, ir.operandType),
+});
 
 /**
  * Repeats a comparison while rCX is not 0 and equality is what REPE or REPNE wants. The flags change with the last
@@ -142,9 +166,17 @@ function cmps(ir: Semantics, type: Type): void {
 }
 
 /** CMPSB — the flags of DS:rSI − ES:rDI. Intel SDM Vol. 2A, "CMPS/CMPSB/CMPSW/CMPSD/CMPSQ". */
-export const cmpsb = instruction({ mnemonic: "cmpsb", encodings: ["A6  -  rep asz"], semantics: (ir) => cmps(ir, "i8") });
+export const cmpsb = instruction({
+  mnemonic: "cmpsb",
+  encodings: ["A6  -  rep asz"],
+  semantics: (ir) => cmps(ir, "i8"),
+});
 /** CMPSW, CMPSD, CMPSQ. */
-export const cmpsv = instruction({ mnemonic: "cmps", encodings: ["A7  -  rep asz osz"], semantics: (ir) => cmps(ir, ir.operandType) });
+export const cmpsv = instruction({
+  mnemonic: "cmps",
+  encodings: ["A7  -  rep asz osz"],
+  semantics: (ir) => cmps(ir, ir.operandType),
+});
 
 function scas(ir: Semantics, type: Type): void {
   const by = step(ir, type);
@@ -157,6 +189,14 @@ function scas(ir: Semantics, type: Type): void {
 }
 
 /** SCASB — the flags of AL − ES:rDI. Intel SDM Vol. 2B, "SCAS/SCASB/SCASW/SCASD/SCASQ". */
-export const scasb = instruction({ mnemonic: "scasb", encodings: ["AE  -  rep asz"], semantics: (ir) => scas(ir, "i8") });
+export const scasb = instruction({
+  mnemonic: "scasb",
+  encodings: ["AE  -  rep asz"],
+  semantics: (ir) => scas(ir, "i8"),
+});
 /** SCASW, SCASD, SCASQ. */
-export const scasv = instruction({ mnemonic: "scas", encodings: ["AF  -  rep asz osz"], semantics: (ir) => scas(ir, ir.operandType) });
+export const scasv = instruction({
+  mnemonic: "scas",
+  encodings: ["AF  -  rep asz osz"],
+  semantics: (ir) => scas(ir, ir.operandType),
+});
