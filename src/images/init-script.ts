@@ -68,7 +68,8 @@ run_command() {
   output=$!
   frame </xenolith/2 >$tty &
   errors=$!
-  setsid sh /xenolith/command </xenolith/0 >/xenolith/1 2>/xenolith/2
+  # In a process that has no children: one that ended would interrupt the opening of a pipe, which waits for its reader.
+  (exec setsid sh /xenolith/command </xenolith/0 >/xenolith/1 2>/xenolith/2)
   status=$?
   kill $feeder 2>/dev/null
   # A process that the command left behind may hold its output open: what is written 3 s later is not waited for.
@@ -98,6 +99,6 @@ case $mode in
 esac
 emit exit=$status
 # Waits until the host has taken everything: TCSADRAIN.
-stty -F $tty sane 2>/dev/null
+stty -F $tty -echo
 poweroff -f
 `;
