@@ -1,6 +1,7 @@
 import { bitsOf } from "./types.ts";
 import type { Type } from "./types.ts";
 import { vectorOperations } from "./vector-operations.ts";
+import { vectorFloatOperations } from "./vector-float-operations.ts";
 import { floatOperations } from "./float-operations.ts";
 
 /** How an operation's result type follows from its operands. "same" is the type of the first operand. */
@@ -84,7 +85,7 @@ export const conversions = {
 export type Conversion = keyof typeof conversions;
 
 /** Every pure operation. What is not here does not exist: builder, verifier, evaluator and lowering all read this table. */
-export const operations = { ...integerOperations, ...floatOperations, ...vectorOperations };
+export const operations = { ...integerOperations, ...floatOperations, ...vectorOperations, ...vectorFloatOperations };
 export type OperationName = keyof typeof operations;
 
 export function operation(name: OperationName): Operation {

@@ -1,4 +1,5 @@
 import type { OperationName } from "../../ir/operations.ts";
+import { vectorFloatOperations } from "../../ir/vector-float-operations.ts";
 import { vectorOperations } from "../../ir/vector-operations.ts";
 import { bitsOf } from "../../ir/types.ts";
 import type { Type } from "../../ir/types.ts";
@@ -93,7 +94,7 @@ export function lowerOperation(code: Code, name: OperationName, types: readonly 
     code.op("select");
     return;
   }
-  if (name in vectorOperations) {
+  if (name in vectorOperations || name in vectorFloatOperations) {
     types.forEach((_, index) => operand(index));
     if (name in Lane) code.lane(name as Lane, lane);
     else code.op(name as Plain);

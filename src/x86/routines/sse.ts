@@ -1,7 +1,7 @@
 import { Builder, routine } from "../../ir/builder.ts";
 import type { Routine, Value } from "../../ir/node.ts";
 import { Vector } from "../exceptions.ts";
-import { allExceptions, Control } from "../softfloat/format.ts";
+import { Control, Exception, allExceptions } from "../softfloat/format.ts";
 import type { Format } from "../softfloat/format.ts";
 import { State } from "../state.ts";
 
@@ -10,15 +10,20 @@ import { State } from "../state.ts";
 const builder = () => new Builder();
 const osxmmexcpt = 1 << 10;
 
+/** Exceptions of operands. Where one is not masked nothing is computed, in no lane, and no result has exceptions. */
+const ofOperands = Exception.invalid | Exception.denormal | Exception.zeroDivide;
+
 /**
  * Sets the sticky flags of MXCSR; a flag that is not masked is #XM, or #UD where the system has not said that it handles
  * that. Intel SDM Vol. 1, "SIMD Floating-Point Exceptions". Nothing is to be written before.
  */
 export function raise(ir: Builder, flags: Value): void {
-  const raised = ir.hold(ir.and(flags, allExceptions));
   const mxcsr = ir.get("i32", State.mxcsr);
+  const unmasked = ir.not(ir.shr(mxcsr, Control.maskShift));
+  const stops = ir.ne(ir.and(ir.and(flags, unmasked), ofOperands), 0);
+  const raised = ir.hold(ir.and(flags, ir.select(stops, ir.const("i32", ofOperands), ir.const("i32", allExceptions))));
   ir.set(State.mxcsr, ir.or(mxcsr, raised));
-  ir.if(ir.ne(ir.and(raised, ir.not(ir.shr(mxcsr, Control.maskShift))), 0), () => {
+  ir.if(ir.ne(ir.and(raised, unmasked), 0), () => {
     ir.if(ir.eqz(ir.and(ir.get("i64", State.cr4), osxmmexcpt)), () => ir.fault(Vector.UD));
     ir.fault(Vector.XM);
   });

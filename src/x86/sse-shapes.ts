@@ -1,0 +1,36 @@
+import type { Value } from "../ir/node.ts";
+import { instruction } from "./instruction.ts";
+import type { Instruction } from "./instruction.ts";
+import type { Operand } from "./operand.ts";
+import type { Semantics } from "./semantics.ts";
+import { double, single } from "./softfloat/format.ts";
+import type { Format } from "./softfloat/format.ts";
+
+/** The four shapes of a floating-point instruction: all lanes or the lowest, of single or double precision. */
+export interface Shape {
+  readonly suffix: "ps" | "pd" | "ss" | "sd";
+  readonly format: Format;
+  readonly packed: boolean;
+  readonly prefix: "NP" | "66" | "F3" | "F2";
+  readonly destination: string;
+  readonly source: string;
+  readonly feature: string;
+}
+export const ps: Shape = { suffix: "ps", format: single, packed: true, prefix: "NP", destination: "Vx", source: "Wx", feature: "SSE" };
+export const pd: Shape = { suffix: "pd", format: double, packed: true, prefix: "66", destination: "Vx", source: "Wx", feature: "SSE2" };
+export const ss: Shape = { suffix: "ss", format: single, packed: false, prefix: "F3", destination: "Vd", source: "Wd", feature: "SSE" };
+export const sd: Shape = { suffix: "sd", format: double, packed: false, prefix: "F2", destination: "Vq", source: "Wq", feature: "SSE2" };
+
+/** DEST ← compute(DEST, SRC) in one shape, `0F <opcode>`. A scalar leaves the other lanes alone. */
+export function floating(name: string, opcode: string, shape: Shape, compute: (ir: Semantics, destination: Value, source: Value) => Value): Instruction {
+  return instruction({
+    mnemonic: `${name}${shape.suffix}`,
+    feature: shape.feature,
+    encodings: [`${shape.prefix} 0F ${opcode}  ${shape.destination},${shape.source}`],
+    semantics(ir: Semantics, ...[destination, source]: Operand[]) {
+      ir.requireSse();
+      const right = source!.read();
+      destination!.write(compute(ir, destination!.read(), right));
+    },
+  });
+}
