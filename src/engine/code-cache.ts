@@ -117,7 +117,7 @@ export class CodeCache {
       at += instruction.length;
       // What is behind a call will be returned to: it can be entered without being decoded again.
       const called = instruction.row.instruction.mnemonic === "call";
-      if (called && offset < frameBytes && (mode & singleBit) === 0) this.#enter(at, mode, record, 1);
+      if (called && instruction !== decoded.at(-1)) this.#enter(at, mode, record, 1);
     }
     this.#writeTail(record, offset, tail);
     this.statistics.blocks += 1;

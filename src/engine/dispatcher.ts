@@ -637,4 +637,5 @@ export function defineDispatcher(callees: Callees, { hot, pool, counting }: Disp
     new Dispatcher(code, callees, counting).emit(hot, pool(code)),
   );
   callees.module.export("run", index);
+  callees.module.name(index, "run");
 }

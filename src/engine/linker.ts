@@ -50,6 +50,8 @@ export interface Callees {
 /** A function to be put into the table. */
 export interface TableFunction {
   readonly slot: number;
+  /** For profiles. */
+  readonly name: string;
   readonly body: Block;
 }
 
@@ -118,9 +120,11 @@ export class Linker {
       const index = callees.routine(routine);
       module.define(index, (code) => lowerRoutine(code, callees, routine));
       module.export(`r:${routine.name}`, index);
+      module.name(index, routine.name);
     }
-    for (const { slot, body } of functions) {
+    for (const { slot, name, body } of functions) {
       const index = module.function(formType, (code) => lowerForm(code, callees, body));
+      module.name(index, name);
       module.elements(slot, [index]);
     }
     extra?.(callees);

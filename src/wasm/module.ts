@@ -3,7 +3,7 @@ import { Code } from "./code.ts";
 import { ValueType } from "./types.ts";
 import type { FunctionType, Limits } from "./types.ts";
 
-const Section = { type: 1, import: 2, function: 3, export: 7, element: 9, code: 10 } as const;
+const Section = { custom: 0, type: 1, import: 2, function: 3, export: 7, element: 9, code: 10 } as const;
 
 function writeLimits(to: ByteWriter, limits: Limits): void {
   const shared = limits.shared === true ? 2 : 0;
@@ -21,6 +21,7 @@ export class ModuleBuilder {
   #functionImports = 0;
   readonly #functions: { readonly type: number; code: Code | undefined }[] = [];
   readonly #exports: { readonly name: string; readonly index: number }[] = [];
+  readonly #names: { readonly name: string; readonly index: number }[] = [];
   readonly #elements: { readonly offset: number; readonly functions: readonly number[] }[] = [];
 
   type(type: FunctionType): number {
@@ -75,6 +76,11 @@ export class ModuleBuilder {
     const index = this.declare(type);
     this.define(index, body);
     return index;
+  }
+
+  /** Names a function for profilers and stack traces. */
+  name(index: number, name: string): void {
+    this.#names.push({ name, index });
   }
 
   export(name: string, index: number): void {
@@ -142,6 +148,21 @@ export class ModuleBuilder {
         code.write(to);
       });
     });
+    if (this.#names.length > 0) section(Section.custom, (to) => this.#writeNames(to));
     return module.bytes();
+  }
+
+  /** WebAssembly core specification, "Name Section": function names, by rising index. */
+  #writeNames(to: ByteWriter): void {
+    const names = new ByteWriter();
+    names.unsigned(this.#names.length);
+    for (const { name, index } of this.#names.toSorted((a, b) => a.index - b.index)) {
+      names.unsigned(index);
+      names.name(name);
+    }
+    to.name("name");
+    to.u8(1);
+    to.unsigned(names.length);
+    to.append(names.view());
   }
 }
