@@ -194,6 +194,8 @@ async function pull(entry: CatalogueEntry, before: Manifest | undefined, host: P
     pulled: host.now().toISOString(),
   };
   await host.store.writeManifest(manifestName(entry.reference), `${JSON.stringify(manifest, null, 2)}\n`);
+  // What this image had before, and initial RAM file systems of earlier versions of this program.
+  await host.store.sweep(await blobsInUse(host.store));
   return manifest;
 }
 

@@ -79,9 +79,9 @@ function sha256(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
 }
 
-function entry(name: string, path: string, depends: string, contents: Uint8Array): string {
+function entry(version: string, name: string, path: string, depends: string, contents: Uint8Array): string {
   return `Package: ${name}
-Version: 9.9-1
+Version: ${version}
 Depends: ${depends}
 Filename: ${path}
 Size: ${contents.length}
@@ -94,6 +94,8 @@ SHA256: ${sha256(contents)}
 export interface FakeRelease {
   /** As HTTP writes dates. */
   readonly validUntil?: string;
+  /** Of all packages. */
+  readonly version?: string;
   /** Packages that replace those that {@link mirrorContents} are in. */
   readonly kernel?: Uint8Array;
   readonly busybox?: Uint8Array;
@@ -101,14 +103,15 @@ export interface FakeRelease {
 
 export async function fakeMirror(release: FakeRelease = {}): Promise<FakeMirror> {
   const validUntil = release.validUntil ?? "Fri, 01 Jan 2100 00:00:00 UTC";
+  const version = release.version ?? "9.9-1";
   const files = new Map<string, Uint8Array>();
   const kernelFiles = { "boot/config-9.9": Buffer.from("#"), "boot/vmlinuz-9.9-cloud-amd64": mirrorContents.kernel };
   files.set(mirrorPaths.kernel, release.kernel ?? fakePackage(".zst", kernelFiles));
   files.set(mirrorPaths.busybox, release.busybox ?? fakePackage(".gz", { "usr/bin/busybox": mirrorContents.busybox }));
   const packages = gzipSync(
-    entry("linux-image-cloud-amd64", "none", "linux-image-9.9-cloud-amd64 (= 9.9-1)", new Uint8Array(0)) +
-      entry("linux-image-9.9-cloud-amd64", mirrorPaths.kernel, "kmod", files.get(mirrorPaths.kernel)!) +
-      entry("busybox-static", mirrorPaths.busybox, "", files.get(mirrorPaths.busybox)!),
+    entry(version, "linux-image-cloud-amd64", "none", "linux-image-9.9-cloud-amd64 (= 9.9-1)", new Uint8Array(0)) +
+      entry(version, "linux-image-9.9-cloud-amd64", mirrorPaths.kernel, "kmod", files.get(mirrorPaths.kernel)!) +
+      entry(version, "busybox-static", mirrorPaths.busybox, "", files.get(mirrorPaths.busybox)!),
   );
   files.set(mirrorPaths.packages, packages);
 

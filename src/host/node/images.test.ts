@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { chmod, mkdir, mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
+import { gzipSync } from "node:zlib";
 import { XenError } from "../../bits/errors.ts";
 import type { ErrorCode } from "../../bits/errors.ts";
+import { bzImage, smallKernel } from "../../boot/synthetic-kernels.ts";
 import type { Image, PullProgress } from "../../images/pull.ts";
 import { cutOff, fakeMirror, fakePackage, mirrorContents, mirrorPaths } from "./fake-mirror.ts";
 import type { FakeMirror, FakeRelease } from "./fake-mirror.ts";
@@ -92,6 +94,21 @@ test("images: refreshing asks the mirror, and downloads nothing that is still th
     mirror.requests.map((path) => path.split("/by-hash")[0]),
     [mirrorPaths.release, "dists/bookworm/main/binary-amd64"],
   );
+});
+
+test("images: a newer kernel replaces the older one, whose files go", async () => {
+  const image = await pull();
+  const boot = { "boot/vmlinuz-9.9-cloud-amd64": bzImage(gzipSync(smallKernel({ machine: 3 }))) };
+  await using newer = await fakeMirror({ kernel: fakePackage("", boot), version: "9.9-2" });
+  const other = { mirror: newer.url, keys: [newer.key], refresh: "refresh" } as const;
+  const replaced = await pull(other);
+  assert.equal(replaced.version, "9.9-2");
+  assert.notEqual(replaced.kernel, image.kernel);
+  assert.equal(replaced.initrd, image.initrd, "busybox has the same contents");
+  const kept = [replaced.kernel, replaced.vmlinux, replaced.initrd].map((path) => basename(path));
+  const blobs = await readdir(join(cache, "blobs", "sha256"));
+  assert.ok(kept.every((name) => blobs.includes(name)));
+  assert.equal(blobs.length, 4, "kernel, its image, busybox, initrd");
 });
 
 test("images: a mirror without by-hash directories serves as well", async () => {
