@@ -16,17 +16,21 @@ import * as exchange from "./exchange.ts";
 import * as farTransfer from "./far-transfer.ts";
 import * as fastCalls from "./fast-calls.ts";
 import * as flagControl from "./flag-control.ts";
+import * as fpuState from "./fpu-state.ts";
 import * as interrupts from "./interrupts.ts";
 import * as logic from "./logic.ts";
 import * as mmxMove from "./mmx-move.ts";
 import * as move from "./move.ts";
 import * as multiply from "./multiply.ts";
 import * as nop from "./nop.ts";
+import * as ports from "./ports.ts";
 import * as processorState from "./processor-state.ts";
 import * as rotate from "./rotate.ts";
+import * as segmentQueries from "./segment-queries.ts";
 import * as segmentRegisters from "./segment-registers.ts";
 import * as shift from "./shift.ts";
 import * as sseArithmetic from "./sse-arithmetic.ts";
+import * as sseCompare from "./sse-compare.ts";
 import * as sseInsert from "./sse-insert.ts";
 import * as sseInteger from "./sse-integer.ts";
 import * as sseLogic from "./sse-logic.ts";
@@ -56,17 +60,21 @@ export const instructions: readonly Instruction[] = [
   farTransfer,
   fastCalls,
   flagControl,
+  fpuState,
   interrupts,
   logic,
   mmxMove,
   move,
   multiply,
   nop,
+  ports,
   processorState,
   rotate,
+  segmentQueries,
   segmentRegisters,
   shift,
   sseArithmetic,
+  sseCompare,
   sseInsert,
   sseInteger,
   sseLogic,

@@ -1,5 +1,6 @@
 import { Builder, routine } from "../../ir/builder.ts";
 import type { Routine, Value } from "../../ir/node.ts";
+import type { Type } from "../../ir/types.ts";
 import { Vector } from "../exceptions.ts";
 import { Control, Exception, allExceptions } from "../softfloat/format.ts";
 import type { Format } from "../softfloat/format.ts";
@@ -39,32 +40,46 @@ export function raising(soft: Routine): Routine {
   });
 }
 
-/** The number of a format in a lane. */
-export function extractLane(ir: Builder, format: Format, vector: Value, lane: number): Value {
-  return ir.op(format.name === "single" ? "i32x4.extract_lane" : "i64x2.extract_lane", [vector], lane);
+/** Lanes are as wide as this says; what is in them may be an integer. */
+export type LaneFormat = Pick<Format, "bits">;
+
+export function extractLane(ir: Builder, format: LaneFormat, vector: Value, lane: number): Value {
+  return ir.op(format.bits === 32 ? "i32x4.extract_lane" : "i64x2.extract_lane", [vector], lane);
 }
-export function replaceLane(ir: Builder, format: Format, vector: Value, lane: number, value: Value): Value {
-  return ir.op(format.name === "single" ? "i32x4.replace_lane" : "i64x2.replace_lane", [vector, value], lane);
+export function replaceLane(ir: Builder, format: LaneFormat, vector: Value, lane: number, value: Value): Value {
+  return ir.op(format.bits === 32 ? "i32x4.replace_lane" : "i64x2.replace_lane", [vector, value], lane);
 }
 
+/** What one lane of an instruction computes: its bits, and flags. */
+type Lane = (ir: Builder, lane: number, operands: readonly Value[], control: Value) => readonly [bits: Value, flags: Value];
+
 /**
- * The same for every lane of vectors: `softs` has the routine of each lane, repeated as often as needed. The flags of all
- * lanes are collected before any is raised.
+ * A routine that computes the `lanes` lowest lanes of a vector, the others being zero. The flags of all lanes are collected
+ * before any is raised.
  */
-export function raisingLanes(name: string, format: Format, softs: readonly Routine[]): Routine {
-  const operands = softs[0]!.parameters.length - 1;
-  const parameters = Array.from({ length: operands }, () => "v128" as const);
-  return routine(`sse.packed.${name}.${format.name}`, { parameters, results: ["v128"], faults: true }, builder, (ir, ...vectors) => {
+export function raisingVector(name: string, parameters: readonly Type[], lanes: number, format: LaneFormat, compute: Lane): Routine {
+  return routine(`sse.${name}`, { parameters, results: ["v128"], faults: true }, builder, (ir, ...operands) => {
     const control = ir.get("i32", State.mxcsr);
     let result = ir.const("v128", 0);
     let flags = ir.const("i32", 0);
-    for (let lane = 0; lane < 128 / format.bits; lane++) {
-      const values = vectors.map((vector) => extractLane(ir, format, vector, lane));
-      const [value, raised] = ir.call(softs[lane % softs.length]!, ...values, control) as [Value, Value];
+    for (let lane = 0; lane < lanes; lane++) {
+      const [value, raised] = compute(ir, lane, operands, control);
       result = replaceLane(ir, format, result, lane, value);
       flags = ir.or(flags, raised);
     }
     raise(ir, flags);
     ir.return(result);
+  });
+}
+
+/**
+ * A soft-float routine (a, b, …, control) → (value, flags) for every lane of vectors; `softs` has the routine of each lane,
+ * repeated as often as needed. Parameters behind `vectors` are the same for all lanes.
+ */
+export function raisingLanes(name: string, format: Format, softs: readonly Routine[], vectors = softs[0]!.parameters.length - 1): Routine {
+  const parameters = softs[0]!.parameters.slice(0, -1).map((type, index) => (index < vectors ? "v128" : type));
+  return raisingVector(`packed.${name}.${format.name}`, parameters, 128 / format.bits, format, (ir, lane, operands, control) => {
+    const values = operands.map((operand, index) => (index < vectors ? extractLane(ir, format, operand, lane) : operand));
+    return ir.call(softs[lane % softs.length]!, ...values, control) as [Value, Value];
   });
 }
