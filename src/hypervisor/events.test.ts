@@ -9,6 +9,7 @@ import { DOMID, HYPERVISOR, shared_info, VIRQ } from "../abi/xen.ts";
 import { bindInterdomain, closePort, findBinding, send, takeRaised } from "./event-table.ts";
 import { upcallPending } from "./event-channels.ts";
 import { Machine } from "./harness.ts";
+import { DOMAIN, VCPU } from "./heap.ts";
 
 const { EVTCHNOP, EVTCHNSTAT } = abi;
 const EVTCHN = HYPERVISOR.event_channel_op;
@@ -268,4 +269,56 @@ test("fifo: a guest that scribbles over its event words harms only itself", () =
       assert.equal(machine.op(EVTCHN, EVTCHNOP.send, abi.evtchn_send, { port: eventPort(port) }).result, 0);
     }
   }
+});
+
+test("events: a guest that has not looked at a word yet is not interrupted for another port of it", () => {
+  const machine = machineWithSharedInfo();
+  const [first, second] = [ipi(machine), ipi(machine)];
+  machine.op(EVTCHN, EVTCHNOP.send, abi.evtchn_send, { port: eventPort(first) });
+  machine.setWord(SHARED, 0);
+  machine.op(EVTCHN, EVTCHNOP.send, abi.evtchn_send, { port: eventPort(second) });
+  assert.ok(bit(machine, shared_info.offsets.evtchn_pending, second));
+  assert.equal(upcallPending(machine.domain, 0), false);
+});
+
+test("events: only the domain that a port was offered to can bind it", () => {
+  const machine = machineWithSharedInfo();
+  const op = { dom: DOMID.SELF, remote_dom: domainId(7) };
+  const { port } = machine.op(EVTCHN, EVTCHNOP.alloc_unbound, abi.evtchn_alloc_unbound, op).out;
+  assert.equal(bindInterdomain(machine.control, machine.domain, port), -Errno.EINVAL);
+});
+
+test("events: a vCPU that polls is woken, on whichever vCPU's worker the event arrives", () => {
+  const machine = machineWithSharedInfo({ vcpus: 2 });
+  const { remote } = joined(machine);
+  machine.domain.vcpuSet(1, VCPU.polling, 1);
+  machine.cpu.deliverRaised();
+  machine.domain.set(DOMAIN.kicked, 0);
+  send(machine.control, remote);
+  machine.cpu.deliverRaised();
+  assert.equal(machine.domain.get(DOMAIN.kicked), 1);
+});
+
+test("fifo: unmasking a port on which nothing waits queues nothing", () => {
+  const machine = machineWithSharedInfo();
+  const port = ipi(machine);
+  fifo(machine);
+  machine.setWord(ARRAY * 4096 + port * 4, 1 << 30);
+  machine.op(EVTCHN, EVTCHNOP.unmask, abi.evtchn_unmask, { port: eventPort(port) });
+  assert.equal(machine.word(ARRAY * 4096 + port * 4), 0);
+  assert.equal(machine.word(CONTROL * 4096), 0);
+});
+
+test("fifo: a port that moved to another queue takes nobody of its old one along", () => {
+  const machine = machineWithSharedInfo();
+  const [mover, stayer] = [ipi(machine), ipi(machine)];
+  fifo(machine);
+  machine.op(EVTCHN, EVTCHNOP.send, abi.evtchn_send, { port: eventPort(mover) });
+  assert.deepEqual(consume(machine, 7), [mover]);
+  const priority = { port: eventPort(mover), priority: 2 };
+  machine.op(EVTCHN, EVTCHNOP.set_priority, abi.evtchn_set_priority, priority);
+  machine.op(EVTCHN, EVTCHNOP.send, abi.evtchn_send, { port: eventPort(mover) });
+  machine.op(EVTCHN, EVTCHNOP.send, abi.evtchn_send, { port: eventPort(stayer) });
+  assert.deepEqual(consume(machine, 2), [mover]);
+  assert.deepEqual(consume(machine, 7), [stayer]);
 });

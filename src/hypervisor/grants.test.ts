@@ -10,7 +10,7 @@ import { DOMID, HYPERVISOR } from "../abi/xen.ts";
 import type { Struct } from "../bits/struct.ts";
 import { mapGrant } from "./control.ts";
 import type { MappedGrant } from "./control.ts";
-import { pinsOf, seedGrant } from "./grant-table.ts";
+import { pinGrant, pinsOf, seedGrant } from "./grant-table.ts";
 import { Machine } from "./harness.ts";
 
 const { GNTCOPY, GNTMAP, GNTST, GNTTABOP, GTF } = abi;
@@ -105,6 +105,14 @@ test("grants: a grant in use keeps its frame when the guest rewrites the entry",
   grant(machine, 9, DOM0, 0x51);
   const second = mapped(mapGrant(machine.domain, 9, "read"));
   assert.equal(second.bytes.byteOffset, first.bytes.byteOffset);
+});
+
+test("grants: a grant in use by one domain is not another's, whatever the entry says now", () => {
+  const machine = machineWithTable();
+  grant(machine, 9, domainId(7), 0x50);
+  assert.equal(typeof pinGrant(machine.domain, domainId(7), 9, "read"), "object");
+  grant(machine, 9, DOM0, 0x50);
+  assert.equal(mapGrant(machine.domain, 9, "read"), GNTST.general_error);
 });
 
 test("grants: the toolstack's own entries are there before the guest looks", () => {

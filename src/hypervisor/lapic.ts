@@ -48,9 +48,9 @@ export class Lapic {
   readonly #registers = new Uint32Array(0x400 / 16);
   #base = BASE_DEFAULT | BASE_ENABLE;
   #esrPending = 0;
-  /** When the count reaches zero, or Infinity; and when it was started. */
+  /** When the count reaches zero, or Infinity; and how long it counts. */
   #deadline = Infinity;
-  #started = 0;
+  #period = Infinity;
   /** IA32_TSC_DEADLINE. */
   #tscDeadline = 0n;
 
@@ -200,7 +200,9 @@ export class Lapic {
         // The count goes on from where it is, at the new speed.
         const left = this.#currentCount;
         this.#set(at, value & 0xb);
-        if (this.#deadline !== Infinity) this.#deadline = this.#host.now() + left * BUS_CYCLE * this.#divider;
+        if (this.#deadline === Infinity) return;
+        this.#deadline = this.#host.now() + left * BUS_CYCLE * this.#divider;
+        this.#period = this.#get(REGISTER.TMICT) * BUS_CYCLE * this.#divider;
         return;
       }
       default:
@@ -287,8 +289,8 @@ export class Lapic {
 
   #startTimer(now: number): void {
     const count = this.#get(REGISTER.TMICT);
-    this.#started = now;
-    this.#deadline = count === 0 ? Infinity : now + count * BUS_CYCLE * this.#divider;
+    this.#period = count === 0 ? Infinity : count * BUS_CYCLE * this.#divider;
+    this.#deadline = now + this.#period;
   }
 
   get #currentCount(): number {
@@ -314,9 +316,7 @@ export class Lapic {
     if (this.#timerMode === 2) this.#tscDeadline = 0n;
     else if (this.#timerMode === 1) {
       // Periods that passed unseen, for instance while the domain was paused, are one interrupt.
-      const period = this.#deadline - this.#started;
-      this.#started += Math.floor((now - this.#started) / period) * period;
-      this.#deadline = this.#started + period;
+      this.#deadline += Math.ceil((now - this.#deadline + 1) / this.#period) * this.#period;
     } else this.#deadline = Infinity;
     if ((lvt & MASKED) === 0) this.raise(lvt & 0xff);
   }

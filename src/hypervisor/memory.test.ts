@@ -121,7 +121,12 @@ test("memory: shared_info moves to where the guest wants it, and away from where
   assert.equal(map(machine, { space: XENMAPSPACE.shared_info, gpfn: 0x21n }), 0);
   assert.equal(machine.memory.findFrame(0x20), undefined);
   assert.equal(machine.memory.findFrame(0x21), frame);
+  const pages = current(machine);
   assert.equal(reserve(machine, XENMEM.decrease_reservation, [0x21]), 1);
+  assert.equal(current(machine), pages, "the frame is the hypervisor's, not the guest's");
+  for (let taken = allocateFrame(machine.domain); taken !== undefined; taken = allocateFrame(machine.domain)) {
+    assert.notEqual(taken, frame);
+  }
   assert.equal(map(machine, { space: XENMAPSPACE.shared_info, gpfn: 0x22n }), 0);
   assert.equal(machine.memory.findFrame(0x22), frame, "unmapping it did not free it");
 });

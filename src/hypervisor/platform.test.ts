@@ -142,6 +142,22 @@ test("lapic: the timer counts 100 MHz divided, once or again and again", () => {
   assert.equal(lapic.deadline, clock.now + 8000, "missed periods are one interrupt");
 });
 
+test("lapic: a new divisor changes the speed of a count that runs, and never stops the clock", () => {
+  const clock = { now: 0 };
+  const { lapic } = lapicAt(clock);
+  lapic.write(0x3e0, 4, 0b1011); // divided by 1
+  lapic.write(0x320, 4, 0x50 | (1 << 17));
+  lapic.write(0x380, 4, 100);
+  clock.now = 500;
+  lapic.write(0x3e0, 4, 0b0000); // divided by 2
+  assert.equal(lapic.read(0x390, 4), 50);
+  assert.equal(lapic.deadline, 500 + 50 * 20);
+  clock.now = 1500;
+  lapic.write(0x3e0, 4, 0b1011);
+  lapic.tick(clock.now);
+  assert.equal(lapic.deadline, 2500);
+});
+
 test("lapic: the TSC deadline fires at its time and is zero after", () => {
   const clock = { now: 1000 };
   const { lapic } = lapicAt(clock);
@@ -189,6 +205,7 @@ test("lapic: x2APIC is entered from xAPIC and left by being switched off", () =>
   assert.equal(lapic.readMsr(0x80b), undefined);
   assert.equal(lapic.setBase(0xfee00800n), false);
   assert.ok(lapic.setBase(0xfee00000n));
+  assert.equal(lapic.read(0xf0, 4), 0xff, "switching it off resets it");
   assert.equal(lapic.setBase(0xfee00c00n), false);
   assert.ok(lapic.setBase(0xfee00800n));
 });

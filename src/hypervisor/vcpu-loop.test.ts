@@ -133,6 +133,26 @@ test("loop: an interrupt that the guest cannot take yet waits for its window", (
   assert.deepEqual(machine.vcpu.injected, [0xf3]);
 });
 
+test("loop: a vector of the local APIC is delivered once, and is in service until its end", () => {
+  const machine = new Machine();
+  machine.cpu.lapic.write(0xf0, 4, 0x1ff);
+  machine.cpu.lapic.raise(0x41);
+  machine.cpu.lapic.raise(0x42);
+  machine.vcpu.steps.push((vcpu) => {
+    assert.deepEqual(vcpu.injected, [0x42]);
+    vcpu.interruptFlag = true;
+    return Exit.budget;
+  });
+  machine.vcpu.steps.push((vcpu) => {
+    assert.deepEqual(vcpu.injected, [0x42], "the lower one of the same class waits");
+    machine.cpu.lapic.write(0xb0, 4, 0);
+    return Exit.budget;
+  });
+  machine.vcpu.steps.push(powerOff);
+  run(machine);
+  assert.deepEqual(machine.vcpu.injected, [0x42, 0x41]);
+});
+
 test("loop: SCHEDOP_poll sleeps until its time, and returns 0", () => {
   const machine = new Machine();
   const port = timerPort(machine);
