@@ -6,9 +6,7 @@ import { helloCommand } from "./commands/hello.ts";
 import { imageCommand } from "./commands/image.ts";
 import { runCommand } from "./commands/run.ts";
 import { complain, ExitStatus, report } from "./report.ts";
-
-/** A command's own exit status, for what is no failure of this program. */
-export type Finish = (status: number) => void;
+import type { Finish } from "./report.ts";
 
 /** @returns the exit status. */
 export async function run(argv: readonly string[]): Promise<number> {

@@ -13,6 +13,9 @@ export const ExitStatus = {
   tripleFault: 135,
 } as const;
 
+/** Takes a command's own exit status, for what is no failure of this program. */
+export type Finish = (status: number) => void;
+
 /** One line with what is wrong. */
 export function complain(message: string): void {
   process.stderr.write(`${styleText("red", "xenolith:", { stream: process.stderr })} ${message}\n`);

@@ -1,8 +1,8 @@
 /** `xenolith hello`: a tour of the hypervisor by a guest that comes with it. */
 
 import { Command } from "commander";
-import type { Finish } from "../program.ts";
 import { ProgressLine } from "../report.ts";
+import type { Finish } from "../report.ts";
 import { interruptible } from "../signals.ts";
 
 /** The built-in guest has no use for more. */
@@ -19,7 +19,7 @@ export function helloCommand(finish: Finish): Command {
 export async function runHello(stats?: true): Promise<number> {
   // Loaded only now: help and usage errors need none of the hypervisor.
   const { helloKernel } = await import("../../toolstack/hello/program.ts");
-  const { runSource } = await import("./run-domain.ts");
+  const { runSource } = await import("./run-guest.ts");
   using interrupt = interruptible();
   using line = new ProgressLine();
   const source = {

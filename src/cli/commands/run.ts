@@ -2,7 +2,7 @@
 
 import { Command, Option } from "commander";
 import { memorySize, seconds } from "../arguments.ts";
-import type { Finish } from "../program.ts";
+import type { Finish } from "../report.ts";
 import type { RunOptions } from "./run-source.ts";
 
 export function runCommand(finish: Finish, command: readonly string[] | undefined): Command {

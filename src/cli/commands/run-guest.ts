@@ -1,0 +1,146 @@
+/** A domain that a command runs: made of a source, connected to the user, and said how it ended. */
+
+import { nodeMachine } from "../../host/node/machine.ts";
+import type { Guest } from "../../toolstack/guest.ts";
+import { Host } from "../../toolstack/host.ts";
+import { runSession } from "../../toolstack/session.ts";
+import type { SessionMode, SessionResult } from "../../toolstack/session.ts";
+import { consoleStreams } from "../console.ts";
+import type { Capture } from "../console.ts";
+import { complain, ExitStatus, say } from "../report.ts";
+import type { ProgressLine } from "../report.ts";
+import type { Interruption } from "../signals.ts";
+import type { RunOptions, Source } from "./run-source.ts";
+
+/** Makes a domain of a source and connects it to the user until it ends. @returns the exit status. */
+export async function runSource(
+  source: Source,
+  mode: SessionMode,
+  options: RunOptions,
+  interrupt: Interruption,
+  line: ProgressLine,
+): Promise<number> {
+  line.set(`starting ${source.title}`);
+  await using host = await Host.open(nodeMachine());
+  const guest = await host.create({
+    name: options.name ?? source.name,
+    kernel: source.kernel,
+    kernelName: source.kernelName,
+    initrd: source.initrd,
+    commandLine: source.commandLine,
+    memoryBytes: options.memory,
+    vcpus: 1,
+  });
+  return await attend(guest, mode, source, options, interrupt, line);
+}
+
+/** Connects a running guest to the user until it ends. @returns the exit status. */
+async function attend(
+  guest: Guest,
+  mode: SessionMode,
+  source: Source,
+  options: RunOptions,
+  interrupt: Interruption,
+  line: ProgressLine,
+): Promise<number> {
+  const json = options.format === "json";
+  const capture: Capture | undefined = json ? { output: [], errorOutput: [] } : undefined;
+  let timedOut = false;
+  let readySeconds: number | undefined;
+  const end = (): void => void guest.destroy();
+  interrupt.signal.addEventListener("abort", end);
+  if (interrupt.signal.aborted) end();
+  const timer =
+    options.timeout === undefined
+      ? undefined
+      : setTimeout(() => {
+          timedOut = true;
+          end();
+        }, options.timeout * 1000);
+
+  line.set(`booting ${source.title}`);
+  const streams = consoleStreams({
+    mode,
+    verbose: options.verbose ?? false,
+    capture,
+    onLeave: end,
+    onReady() {
+      readySeconds = line.seconds;
+      line.clear();
+      if (process.stderr.isTTY && !json && mode === "shell" && process.stdin.isTTY) {
+        say(`${source.title} is up after ${readySeconds.toFixed(1)} s. Ctrl-] powers it off.`);
+      }
+    },
+    onFirstOutput: () => line.clear(),
+  });
+  let result: SessionResult;
+  try {
+    result = await runSession(guest, mode, source.marker, streams);
+  } finally {
+    clearTimeout(timer);
+    streams[Symbol.dispose]();
+    line.clear();
+  }
+
+  const left = streams.left || interrupt.status !== undefined;
+  const status = timedOut ? ExitStatus.timeout : (interrupt.status ?? statusOf(result, left));
+  if (timedOut) complain(`"${guest.name}" was ended after ${options.timeout} s (--timeout)`);
+  else if (!left) explain(guest, result);
+  const { seconds: total, instructions, exits } = guest.statistics();
+  if (capture !== undefined) {
+    const text = (chunks: readonly Uint8Array[]): string => Buffer.concat(chunks).toString("utf8");
+    const document = {
+      name: guest.name,
+      status,
+      ending: result.ending.kind === "shutdown" ? result.ending.reason : result.ending.kind,
+      stdout: text(capture.output),
+      stderr: text(capture.errorOutput),
+      readySeconds,
+      seconds: total,
+      instructions,
+    };
+    process.stdout.write(`${JSON.stringify(document)}\n`);
+  }
+  if (options.stats) {
+    const millions = instructions / 1e6;
+    const ready = readySeconds === undefined ? "" : `ready after ${readySeconds.toFixed(2)} s, `;
+    say(
+      `${ready}ended after ${total.toFixed(2)} s; ${millions.toFixed(1)} million instructions, ${(millions / total).toFixed(1)} MIPS`,
+    );
+    const counts = Object.entries(exits).filter(([, count]) => count > 0);
+    if (counts.length > 0) say(`exits: ${counts.map(([kind, count]) => `${kind} ${count}`).join(", ")}`);
+  }
+  return status;
+}
+
+function statusOf({ ending, status }: SessionResult, left: boolean): number {
+  switch (ending.kind) {
+    case "triple-fault":
+      return ExitStatus.tripleFault;
+    case "failed":
+      return ExitStatus.failure;
+    case "destroyed":
+      return status ?? (left ? 0 : ExitStatus.failure);
+    case "shutdown":
+      return ending.reason === "crash" || ending.reason === "watchdog" ? ExitStatus.crash : (status ?? 0);
+  }
+}
+
+/** Says why a guest ended that did not mean to. */
+function explain(guest: Guest, { ending, lastLines }: SessionResult): void {
+  const because = reasonOf(ending);
+  if (because === undefined) return;
+  complain(`"${guest.name}" ${because}`);
+  const registers = guest.registers();
+  if (registers !== undefined) process.stderr.write(`${registers.trimEnd()}\n`);
+  if (lastLines.length > 0)
+    process.stderr.write(`Its console's last lines:\n${lastLines.map((each) => `  ${each}\n`).join("")}`);
+}
+
+function reasonOf(ending: SessionResult["ending"]): string | undefined {
+  if (ending.kind === "triple-fault") return "was ended by a triple fault";
+  if (ending.kind === "failed") return `cannot go on: ${ending.error.message}`;
+  if (ending.kind === "destroyed") return undefined;
+  if (ending.reason === "crash") return "has crashed";
+  return ending.reason === "watchdog" ? "was ended by its watchdog" : undefined;
+}
