@@ -269,6 +269,9 @@ export class Builder {
   hostStore(address: Value, value: Value, offset = 0): void {
     this.#block.push({ kind: "hostStore", address, offset, value });
   }
+  memoryFence(): void {
+    this.#block.push({ kind: "memoryFence" });
+  }
   hostFill(address: Value, byte: number, bytes: Value): void {
     this.#block.push({ kind: "hostFill", address, byte, bytes });
   }

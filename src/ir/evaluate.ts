@@ -187,6 +187,8 @@ class Evaluation {
       case "hostCopy":
         this.#copy(this.value(statement.to), this.value(statement.from), this.value(statement.bytes));
         return undefined;
+      case "memoryFence":
+        return undefined;
       case "flags":
         return this.block(statement.expansion);
     }

@@ -108,6 +108,8 @@ export type Statement =
   | { readonly kind: "call"; readonly routine: Routine; readonly arguments: readonly Value[]; readonly results: readonly Value[] }
   /** Asks the platform; arguments and results are i32 (longer values pass through the state). */
   | { readonly kind: "host"; readonly name: string; readonly arguments: readonly Value[]; readonly result: Value }
+  /** Orders every access before it ahead of every one behind it, as other threads see them. */
+  | { readonly kind: "memoryFence" }
   /** Sets `bytes` bytes of linear memory to `byte`. */
   | { readonly kind: "hostFill"; readonly address: Value; readonly byte: number; readonly bytes: Value }
   | { readonly kind: "hostCopy"; readonly to: Value; readonly from: Value; readonly bytes: Value }

@@ -93,6 +93,8 @@ function lines(statement: Statement): string[] {
       return [`host fill ${text(statement.address)}, ${text(statement.bytes)} × ${statement.byte}`];
     case "hostCopy":
       return [`host copy ${text(statement.to)} ← ${text(statement.from)}, ${text(statement.bytes)}`];
+    case "memoryFence":
+      return ["memory fence"];
     case "flags":
       return [`flags.${statement.form}(${statement.operands.map(text).join(", ")})`];
   }

@@ -59,6 +59,7 @@ export function visitStatement(statement: Statement, value: (value: Value) => vo
     case "flags":
       block(statement.expansion);
       return;
+    case "memoryFence":
     case "break":
     case "continue":
     case "end":

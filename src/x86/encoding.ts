@@ -37,6 +37,8 @@ export const options = {
   osz: "sized by operand size",
   /** The operation depends on the address size though it has no ModR/M memory operand. */
   asz: "sized by address size",
+  /** ModR/M must name a register though no operand letter says so. */
+  mod3: "ModR/M.mod = 3",
   /** CPL must be 0. */
   cpl0: "privileged",
   /** Cannot be executed by a test in user mode for other reasons than privilege. */
@@ -117,10 +119,10 @@ export function parseEncoding(row: string): Encoding {
   const operands = operandColumn === "-" ? [] : operandColumn.split(",").map(parseOperand);
   const kinds = new Set(operands.map(({ kind }) => kind));
   const memory = kinds.has("M");
-  const register = kinds.has("R") || kinds.has("U") || kinds.has("N") || kinds.has("F");
+  const given = optionColumns.flatMap((column) => column.split(" "));
+  const register = given.includes("mod3") || kinds.has("R") || kinds.has("U") || kinds.has("N") || kinds.has("F");
   const either = kinds.has("E") || kinds.has("W") || kinds.has("Q");
   const hasModrm = digit !== undefined || modrm !== undefined || memory || register || either || ["G", "S", "C", "D", "V", "P"].some((kind) => kinds.has(kind as OperandKind));
-  const given = optionColumns.flatMap((column) => column.split(" "));
   for (const option of given) if (!(option in options)) throw new Error(`option "${option}" in row "${row}"`);
   return {
     row, prefix, map, opcode, span, digit, modrm, hasModrm, operands,

@@ -288,6 +288,9 @@ export class FunctionLowering {
         this.emit(statement.bytes);
         code.memoryCopy();
         return;
+      case "memoryFence":
+        code.atomicFence();
+        return;
       case "flags":
         this.statements(statement.expansion);
         return;

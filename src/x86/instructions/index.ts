@@ -15,6 +15,7 @@ import * as divide from "./divide.ts";
 import * as exchange from "./exchange.ts";
 import * as farTransfer from "./far-transfer.ts";
 import * as fastCalls from "./fast-calls.ts";
+import * as fence from "./fence.ts";
 import * as flagControl from "./flag-control.ts";
 import * as fpuState from "./fpu-state.ts";
 import * as interrupts from "./interrupts.ts";
@@ -31,6 +32,7 @@ import * as segmentRegisters from "./segment-registers.ts";
 import * as shift from "./shift.ts";
 import * as sseArithmetic from "./sse-arithmetic.ts";
 import * as sseCompare from "./sse-compare.ts";
+import * as sseConvert from "./sse-convert.ts";
 import * as sseInsert from "./sse-insert.ts";
 import * as sseInteger from "./sse-integer.ts";
 import * as sseLogic from "./sse-logic.ts";
@@ -40,6 +42,7 @@ import * as sseShuffle from "./sse-shuffle.ts";
 import * as stack from "./stack.ts";
 import * as string from "./string.ts";
 import * as system from "./system.ts";
+import * as x87Control from "./x87-control.ts";
 
 /** The instruction set, a family a file. */
 export const instructions: readonly Instruction[] = [
@@ -59,6 +62,7 @@ export const instructions: readonly Instruction[] = [
   exchange,
   farTransfer,
   fastCalls,
+  fence,
   flagControl,
   fpuState,
   interrupts,
@@ -75,6 +79,7 @@ export const instructions: readonly Instruction[] = [
   shift,
   sseArithmetic,
   sseCompare,
+  sseConvert,
   sseInsert,
   sseInteger,
   sseLogic,
@@ -84,4 +89,5 @@ export const instructions: readonly Instruction[] = [
   stack,
   string,
   system,
-].flatMap((family) => Object.values(family));
+  x87Control,
+].flatMap((family) => Object.values(family).filter((member) => typeof member === "object"));

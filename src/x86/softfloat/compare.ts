@@ -49,7 +49,31 @@ function extreme(format: Format, name: "min" | "max"): Routine {
   });
 }
 
+/**
+ * Which relations satisfy a predicate of CMPPS, a nibble for each of the eight: EQ, LT, LE, UNORD, NEQ, NLT, NLE, ORD. A
+ * relation's bit is its number.
+ */
+export const predicates = 0x7cde8321;
+/** The predicates for which a quiet NaN is invalid: LT, LE, NLT, NLE. */
+const signalingPredicates = 0b0110_0110;
+
+/** satisfies(a, b, predicate: i32, control) → (mask, flags): all ones where the predicate, 0 to 7, holds. */
+function satisfies(format: Format, relate: Routine): Routine {
+  return routine(
+    `float.satisfies.${format.name}`,
+    { parameters: [format.type, format.type, "i32", "i32"], results: [format.type, "i32"], faults: false },
+    () => new Builder(),
+    (ir, a, b, predicate, control) => {
+      const quietToo = ir.and(ir.shr(ir.const("i32", signalingPredicates), predicate!), 1);
+      const [relation, flags] = ir.call(relate, a!, b!, quietToo, control!) as [Value, Value];
+      const holds = ir.shr(ir.shr(ir.const("i32", predicates), ir.shl(predicate!, 2)), relation);
+      ir.return(ir.sext(ir.trunc(holds, "i1"), format.type), flags);
+    },
+  );
+}
+
 function family(format: Format) {
-  return { compare: compare(format), min: extreme(format, "min"), max: extreme(format, "max") };
+  const relate = compare(format);
+  return { compare: relate, satisfies: satisfies(format, relate), min: extreme(format, "min"), max: extreme(format, "max") };
 }
 export const comparison = { single: family(single), double: family(double) };

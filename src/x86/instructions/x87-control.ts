@@ -1,0 +1,107 @@
+import { instruction } from "../instruction.ts";
+import type { Semantics } from "../semantics.ts";
+import { State } from "../state.ts";
+import { Vector } from "../exceptions.ts";
+
+/** Control word after FNINIT: everything masked, 64-bit precision, round to nearest. */
+const initialControl = 0x37f;
+/** Exception flags, ES, SF and B of the status word. */
+const clearable = 0x80ff;
+
+function setState(ir: Semantics, slot: number, value: number): void {
+  ir.set(slot, ir.const("i32", value));
+}
+
+/** FNINIT. Intel SDM Vol. 2A, "FINIT/FNINIT—Initialize Floating-Point Unit". */
+export const fninit = instruction({
+  mnemonic: "fninit",
+  encodings: ["DB =E3"],
+  feature: "x87",
+  semantics(ir) {
+    ir.requireX87("x87");
+    setState(ir, State.fcw, initialControl);
+    for (const slot of [State.fsw, State.ftw, State.fop]) setState(ir, slot, 0);
+    ir.set(State.fip, ir.const("i64", 0));
+    ir.set(State.fdp, ir.const("i64", 0));
+  },
+});
+
+/** FNCLEX. Intel SDM Vol. 2A, "FCLEX/FNCLEX—Clear Exceptions". */
+export const fnclex = instruction({
+  mnemonic: "fnclex",
+  encodings: ["DB =E2"],
+  feature: "x87",
+  semantics(ir) {
+    ir.requireX87("x87");
+    ir.set(State.fsw, ir.and(ir.get("i32", State.fsw), ~clearable));
+  },
+});
+
+/** An unmasked exception that is pending makes a waiting instruction fault with #MF. */
+export function checkPending(ir: Semantics): void {
+  ir.if(ir.ne(ir.and(ir.get("i32", State.fsw), 0x80), 0), () => ir.fault(Vector.MF));
+}
+
+/** ES and B follow from the exception flags and their masks. */
+export function updateSummary(ir: Semantics, status = ir.get("i32", State.fsw)): void {
+  const unmasked = ir.and(ir.and(status, ir.not(ir.get("i32", State.fcw))), 0x3f);
+  const summary = ir.select(ir.ne(unmasked, 0), ir.const("i32", 0x8080), ir.const("i32", 0));
+  ir.set(State.fsw, ir.or(ir.and(status, ~0x8080), summary));
+}
+
+/** FLDCW. Intel SDM Vol. 2A, "FLDCW—Load x87 FPU Control Word". */
+export const fldcw = instruction({
+  mnemonic: "fldcw",
+  encodings: ["D9 /5  Mw"],
+  feature: "x87",
+  semantics(ir, source) {
+    ir.requireX87("x87");
+    checkPending(ir);
+    const control = ir.zext(source.read(), "i32");
+    ir.set(State.fcw, ir.or(ir.and(control, 0x1f3f), 0x40));
+    updateSummary(ir);
+  },
+});
+
+/** FNSTCW. Intel SDM Vol. 2A, "FSTCW/FNSTCW—Store x87 FPU Control Word". */
+export const fnstcw = instruction({
+  mnemonic: "fnstcw",
+  encodings: ["D9 /7  Mw"],
+  feature: "x87",
+  semantics(ir, destination) {
+    ir.requireX87("x87");
+    destination.write(ir.get("i16", State.fcw));
+  },
+});
+
+/** FNSTSW. Intel SDM Vol. 2A, "FSTSW/FNSTSW—Store x87 FPU Status Word". */
+export const fnstsw = instruction({
+  mnemonic: "fnstsw",
+  encodings: ["DD /7  Mw"],
+  feature: "x87",
+  semantics(ir, destination) {
+    ir.requireX87("x87");
+    destination.write(ir.get("i16", State.fsw));
+  },
+});
+export const fnstswAx = instruction({
+  mnemonic: "fnstsw",
+  encodings: ["DF =E0"],
+  feature: "x87",
+  semantics(ir) {
+    ir.requireX87("x87");
+    ir.setGpr("rax", ir.get("i16", State.fsw));
+  },
+});
+
+/** FWAIT. Intel SDM Vol. 2B, "WAIT/FWAIT—Wait": #NM when MP and TS are both set. */
+export const fwait = instruction({
+  mnemonic: "fwait",
+  encodings: ["9B"],
+  feature: "x87",
+  semantics(ir) {
+    const blocked = ir.eq(ir.and(ir.get("i64", State.cr0), 0xa), 0xa);
+    ir.if(blocked, () => ir.fault(Vector.NM));
+    checkPending(ir);
+  },
+});
