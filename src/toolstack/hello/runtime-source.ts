@@ -16,9 +16,17 @@ hvm_get_param:
   pop ebx
   ret
 
-; Maps shared_info, whose pending bits say which event channels rang.
+; Maps shared_info, whose pending bits say which event channels rang. Setting the callback tells Xen that 32-bit code
+; reads it; the interrupt line that is named here does not exist.
 map_shared_info:
   push ebx
+  mov word [param], DOMID_SELF
+  mov dword [param + 4], HVM_PARAM_CALLBACK_IRQ
+  mov dword [param + 8], 1
+  mov eax, HYPERVISOR_hvm_op
+  mov ebx, HVMOP_set_param
+  mov ecx, param
+  vmcall
   mov eax, HYPERVISOR_memory_op
   mov ebx, XENMEM_add_to_physmap
   mov ecx, add_to_physmap

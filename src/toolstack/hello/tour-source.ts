@@ -74,27 +74,22 @@ help:
   jmp puts
 
 do_xenstore:
-  mov esi, home_path_text
-  mov edi, path
-  call copy
-  mov dword [path_name], path
-  ; The home's own path, relative: its children are listed one by one.
   mov esi, store_intro_text
   call puts
-  mov eax, XS_GET_DOMAIN_PATH
-  push eax
+  ; Where my nodes are: GET_DOMAIN_PATH of my own number.
   mov esi, domid_path
   mov eax, XS_READ
   call store_ask
   mov esi, reply
   mov edi, number
   call copy
-  pop eax
   mov esi, number
+  mov eax, XS_GET_DOMAIN_PATH
   call store_ask
   mov esi, reply
   mov edi, path
   call copy
+  mov dword [path_name], path
   xor ebp, ebp
   jmp tree
 
@@ -302,7 +297,6 @@ quit_word: .asciz "quit"
 help_word: .asciz "help"
 domid_path: .asciz "domid"
 name_path: .asciz "name"
-home_path_text: .asciz ""
 store_intro_text: .asciz "Read from xenstore, node by node:\r\n"
 indent_text: .asciz "  "
 is_text: .asciz " = \""
