@@ -1,4 +1,4 @@
-import type { Operation } from "./operations.ts";
+import type { Operation } from "./operation.ts";
 import type { Type } from "./types.ts";
 
 const scratch = new DataView(new ArrayBuffer(8));

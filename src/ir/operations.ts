@@ -1,23 +1,9 @@
 import { bitsOf } from "./types.ts";
 import type { Type } from "./types.ts";
+import type { Operation } from "./operation.ts";
 import { vectorOperations } from "./vector-operations.ts";
 import { vectorFloatOperations } from "./vector-float-operations.ts";
 import { floatOperations } from "./float-operations.ts";
-
-/** How an operation's result type follows from its operands. "same" is the type of the first operand. */
-export type ResultType = Type | "same";
-
-/** One pure operation: what it takes, what it gives, and what it means, in BigInts. */
-export interface Operation {
-  /** Types of the operands; "same" is the type of the first one that says "any". */
-  readonly operands: readonly (Type | "any" | "same")[];
-  readonly result: ResultType;
-  /**
-   * The meaning, over unsigned values of `bits` bits (the width of the first "any" operand). The result is cut to its
-   * type by the caller. `lane` is the constant of a lane operation.
-   */
-  readonly evaluate: (bits: number, values: readonly bigint[], lane: number) => bigint;
-}
 
 const signed = (bits: number, value: bigint) => BigInt.asIntN(bits, value);
 /** Shift counts are taken modulo 64 for i64 and modulo 32 for narrower types, as x86 masks them. */

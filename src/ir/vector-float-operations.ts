@@ -1,5 +1,5 @@
 import { floatOperations } from "./float-operations.ts";
-import type { Operation } from "./operations.ts";
+import type { Operation } from "./operation.ts";
 import { fromLanes, lanesOf } from "./vector-operations.ts";
 
 /** Floating-point operations on lanes, named and meant as WebAssembly's; each lane as the scalar operation does it. */

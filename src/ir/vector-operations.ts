@@ -1,4 +1,4 @@
-import type { Operation } from "./operations.ts";
+import type { Operation } from "./operation.ts";
 
 const laneBits = { i8x16: 8, i16x8: 16, i32x4: 32, i64x2: 64 } as const;
 type Shape = keyof typeof laneBits;
