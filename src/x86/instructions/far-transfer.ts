@@ -4,6 +4,7 @@ import { instruction } from "../instruction.ts";
 import type { Operand } from "../operand.ts";
 import { farCall, farJump, farReturn } from "../routines/far-transfer.ts";
 import type { Semantics } from "../semantics.ts";
+import { State } from "../state.ts";
 
 /** The far pointer in the instruction or in memory: the offset as an i64. */
 function target(ir: Semantics, operand: Operand): { offset: Value; selector: Value } {
@@ -18,6 +19,7 @@ export const jmpFar = instruction({
   encodings: ["EA  Ap  i64 system", "FF /5  Mp  system"],
   semantics(ir, operand) {
     const { offset, selector } = target(ir, operand);
+    ir.set(State.rip, ir.nextRip());
     ir.call(farJump, selector, offset);
     ir.end("resynchronise");
   },
@@ -29,7 +31,9 @@ export const callFar = instruction({
   encodings: ["9A  Ap  i64 system", "FF /3  Mp  system"],
   semantics(ir, operand) {
     const { offset, selector } = target(ir, operand);
-    ir.call(farCall[ir.operandSize], selector, offset, ir.nextRip());
+    const next = ir.hold(ir.nextRip());
+    ir.set(State.rip, next);
+    ir.call(farCall[ir.operandSize], selector, offset, next);
     ir.end("resynchronise");
   },
 });

@@ -58,6 +58,8 @@ export const iret = instruction({
   encodings: ["CF  -  osz system"],
   semantics(ir) {
     const { operandSize } = ir;
+    // Where a task that is left by it goes on.
+    if (!ir.long) ir.set(State.rip, ir.nextRip());
     ir.call(ir.long ? interruptReturn.long[operandSize] : interruptReturn.legacy[operandSize === 16 ? 16 : 32]);
     ir.end("resynchronise");
   },

@@ -1,17 +1,20 @@
 import { Builder, routine } from "../../ir/builder.ts";
 import type { Routine, Value } from "../../ir/node.ts";
 import { typeOf } from "../../ir/types.ts";
-import { Attribute, attributesOf, dplOf, has, isCode, isLongModeActive, segmentField, selectorOf, setSegment } from "../descriptors.ts";
+import { Attribute, SystemType, attributesOf, dplOf, has, isCode, isLongModeActive, segmentField, selectorOf, setSegment } from "../descriptors.ts";
 import { isProtectionEnabled, isVirtual8086 } from "../eflags.ts";
 import { Vector } from "../exceptions.ts";
 import { Gpr, State, gprSlot, segmentSlot } from "../state.ts";
-import { isCallGate, readCallGate } from "./call-gate.ts";
+import { checkGate, isCallGate, readCallGate } from "./call-gate.ts";
 import { checkOffset, checkPresence, checkReturn, checkReturnStack, dropInnerSegments, entersLong, findCode, setCode } from "./code-segment.ts";
 import type { CodeTarget } from "./code-segment.ts";
 import { findDescriptor, isNullSelector, markAccessed, selectorError } from "./descriptor.ts";
 import type { FoundDescriptor } from "./descriptor.ts";
 import { callInner } from "./inner-call.ts";
+import { EventKind, interrupt } from "./interrupt.ts";
 import { currentStack, pushCurrent, readStack, setCurrentPointer, setStackPointer } from "./stack.ts";
+import { enterTask, isTask, taskOfGate } from "./task-gate.ts";
+import { TaskSwitch } from "./task-switch.ts";
 
 type Size = 16 | 32 | 64;
 const cs = segmentSlot("cs");
@@ -61,7 +64,29 @@ function findTarget(ir: Builder, selector: Value): Transfer {
   return { found, attributes: ir.hold(attributesOf(ir, found.descriptor)) };
 }
 
-/** farJump(selector: i32, offset: i64): ends the instruction. Intel SDM Vol. 2A, "JMP—Jump". */
+/** To the task that a TSS or task gate names; neither exists in IA-32e mode. State.rip is where the old task goes on. */
+function transferTask(ir: Builder, selector: Value, { found, attributes }: Transfer, kind: number): void {
+  const none = ir.const("i32", -1);
+  const legacy = ir.hold(ir.eqz(isLongModeActive(ir)));
+  const type = ir.hold(ir.and(attributes, 0x1f));
+  const finish = ([vector, code]: [Value, Value]) => {
+    ir.if(ir.les(0, vector), () => ir.call(interrupt, vector, code, ir.const("i32", EventKind.hardware)));
+    ir.end("resynchronise");
+  };
+  const transfer = { kind, external: ir.const("i32", 0), errorCode: none };
+  ir.if(ir.and(legacy, ir.eq(type, SystemType.taskGate)), () => {
+    checkGate(ir, selector, attributes);
+    finish(enterTask(ir, taskOfGate(ir, found.descriptor), "available", transfer));
+  });
+  ir.if(ir.and(legacy, isTask(ir, type)), () => {
+    const dpl = ir.hold(dplOf(ir, attributes));
+    const outside = ir.or(ir.ltu(dpl, ir.get("i32", State.cpl)), ir.ltu(dpl, ir.and(selector, 3)));
+    ir.if(outside, () => ir.fault(Vector.GP, selectorError(ir, selector)));
+    finish(enterTask(ir, selector, "available", transfer));
+  });
+}
+
+/** farJump(selector: i32, offset: i64): ends the instruction; State.rip is the next one's address. Intel SDM Vol. 2A, "JMP—Jump". */
 export const farJump = routine("farJump", { parameters: ["i32", "i64"], results: [], faults: true }, () => new Builder(), (ir, selector, offset) => {
   ir.if(isReal(ir), () => enterReal(ir, selector!, offset!));
   const { found, attributes } = findTarget(ir, selector!);
@@ -84,6 +109,7 @@ export const farJump = routine("farJump", { parameters: ["i32", "i64"], results:
     checkOffset(ir, code, gate.offset);
     enter(ir, code, gate.offset);
   });
+  transferTask(ir, selector!, { found, attributes }, TaskSwitch.jump);
   ir.fault(Vector.GP, selectorError(ir, selector!));
 });
 
@@ -116,7 +142,7 @@ function callSameGate(ir: Builder, code: CodeTarget, offset: Value, wide: Value,
 }
 
 /**
- * farCall(selector: i32, offset: i64, rip: i64): ends the instruction; `rip` is the return address.
+ * farCall(selector: i32, offset: i64, rip: i64): ends the instruction; `rip`, State.rip too, is the return address.
  * Intel SDM Vol. 2A, "CALL—Call Procedure".
  */
 function farCallOf(size: Size): Routine {
@@ -148,6 +174,7 @@ function farCallOf(size: Size): Routine {
       ir.if(inner, () => callInner(ir, gate, dpl, rip!));
       callSameGate(ir, code, gate.offset, gate.wide, rip!);
     });
+    transferTask(ir, selector!, { found, attributes }, TaskSwitch.call);
     ir.fault(Vector.GP, selectorError(ir, selector!));
   });
 }

@@ -1,6 +1,6 @@
 import { Builder, routine } from "../../ir/builder.ts";
-import type { Value } from "../../ir/node.ts";
-import { Attribute, attributesOf, baseOf, dplOf, has, isCode, isWritableData, limitOf, segmentField, selectorOf, setFromDescriptor, setNull } from "../descriptors.ts";
+import type { Routine, Value } from "../../ir/node.ts";
+import { Attribute, SystemType, attributesOf, baseOf, dplOf, has, isCode, isWritableData, limitOf, segmentField, selectorOf, setFromDescriptor, setNull } from "../descriptors.ts";
 import { isVirtual8086 } from "../eflags.ts";
 import { Vector } from "../exceptions.ts";
 import { Gpr, State, gprSlot, segmentSlot } from "../state.ts";
@@ -11,6 +11,8 @@ import type { Event } from "./interrupt-frame.ts";
 import { mmu } from "./mmu.ts";
 import { currentStack, setStackPointer, stackRange, storeFrame } from "./stack.ts";
 import type { StackSegment } from "./stack.ts";
+import { enterTask, taskOfGate } from "./task-gate.ts";
+import { TaskSwitch } from "./task-switch.ts";
 
 const system = { system: true } as const;
 const tr = segmentSlot("tr");
@@ -205,7 +207,7 @@ function deliverSame(ir: Builder, handler: Handler, event: Event): void {
  * interruptProtected(vector: i32, errorCode: i32, kind: i32): delivery in protected and virtual-8086 mode.
  * Intel SDM Vol. 3A, "Exception- or Interrupt-Handler Procedures".
  */
-export const interruptProtected = routine(
+export const interruptProtected: Routine = routine(
   "interruptProtected",
   { parameters: ["i32", "i32", "i32"], results: [], faults: true },
   () => new Builder(),
@@ -213,6 +215,13 @@ export const interruptProtected = routine(
     const external = ir.hold(ir.zext(ir.eqz(kind!), "i32"));
     const event: Event = { vector: vector!, errorCode: errorCode!, kind: kind!, external };
     const [gate, attributes] = readGate(ir, event);
+    ir.if(ir.eq(ir.and(attributes, 0x1f), SystemType.taskGate), () => {
+      const transfer = { kind: TaskSwitch.call, external, errorCode: errorCode! };
+      const [next, nextCode] = enterTask(ir, taskOfGate(ir, gate), "available", transfer);
+      // An exception of the new task's own, before its first instruction.
+      ir.if(ir.les(0, next), () => ir.call(interruptProtected, next, nextCode, ir.const("i32", 0)));
+      ir.return();
+    });
     const handler = readHandler(ir, gate, ir.and(attributes, 0x1f), external);
     ir.if(
       handler.inner,

@@ -1,12 +1,15 @@
 import { Builder, routine } from "../../ir/builder.ts";
 import type { Routine, Value } from "../../ir/node.ts";
-import { segmentField, setSegment, virtual8086Attributes } from "../descriptors.ts";
+import { isLongModeActive, segmentField, setSegment, virtual8086Attributes } from "../descriptors.ts";
 import { FlagBit, changeableFlags, iopl, isProtectionEnabled, isVirtual8086, writeEflags } from "../eflags.ts";
 import { Vector } from "../exceptions.ts";
 import { Gpr, State, gprSlot, segmentSlot } from "../state.ts";
 import { checkOffset, checkReturn, checkReturnStack, dropInnerSegments, entersLong, findCode, setCode } from "./code-segment.ts";
 import { markAccessed } from "./descriptor.ts";
+import { EventKind, interrupt } from "./interrupt.ts";
 import { currentStack, readStack, setCurrentPointer, setStackPointer } from "./stack.ts";
+import { enterTask } from "./task-gate.ts";
+import { TaskSwitch } from "./task-switch.ts";
 
 type Size = 16 | 32 | 64;
 const rsp = gprSlot(Gpr.rsp);
@@ -91,6 +94,16 @@ function virtualReturn(ir: Builder, ip: Value, cs: Value, flags: Value): void {
   ir.end("resynchronise");
 }
 
+/** IRET with NT: to the task that this one is nested in. Not in IA-32e mode. */
+function leaveTask(ir: Builder): void {
+  ir.if(isLongModeActive(ir), () => ir.fault(Vector.GP, 0));
+  const link = ir.zext(ir.load("i16", ir.get("i64", segmentSlot("tr")), { system: true }), "i32");
+  const transfer = { kind: TaskSwitch.return, external: ir.const("i32", 0), errorCode: ir.const("i32", -1) };
+  const [vector, code] = enterTask(ir, link, "busy", transfer);
+  ir.if(ir.les(0, vector), () => ir.call(interrupt, vector, code, ir.const("i32", EventKind.hardware)));
+  ir.end("resynchronise");
+}
+
 /** IRET in every mode but 64-bit mode. */
 function legacyReturn(size: 16 | 32): Routine {
   return routine(`iretLegacy${size}`, { parameters: [], results: [], faults: true }, () => new Builder(), (ir) => {
@@ -98,9 +111,7 @@ function legacyReturn(size: 16 | 32): Routine {
     const virtual = ir.hold(isVirtual8086(ir));
     ir.if(ir.and(virtual, ir.ne(iopl(ir), 3)), () => ir.fault(Vector.GP, 0));
     const plain = ir.and(protectedMode, ir.eqz(virtual));
-    ir.if(ir.and(plain, ir.ne(ir.and(ir.get("i32", State.flags), FlagBit.nt), 0)), () => {
-      ir.fault(Vector.GP, 0);
-    });
+    ir.if(ir.and(plain, ir.ne(ir.and(ir.get("i32", State.flags), FlagBit.nt), 0)), () => leaveTask(ir));
     const words = readStack(ir, size, 3);
     const [ip, cs, flags] = [words[0]!, selector(ir, words[1]!), low32(ir, words[2]!)];
     ir.if(ir.or(ir.eqz(protectedMode), virtual), () => realReturn(ir, size, ip, cs, flags));
