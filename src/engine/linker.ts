@@ -3,7 +3,7 @@ import type { Code } from "../wasm/code.ts";
 import { ModuleBuilder } from "../wasm/module.ts";
 import type { FunctionType } from "../wasm/types.ts";
 import { FunctionLowering } from "./lower/function.ts";
-import type { Surroundings } from "./lower/function.ts";
+import type { Surroundings } from "./lower/lowering.ts";
 import { visitStatement } from "../ir/visit.ts";
 import { wasmType } from "./lower/operations.ts";
 
@@ -68,7 +68,12 @@ export class Linker {
   /** Routines that lowering calls without the IR saying so: the slow paths of memory accesses. */
   readonly #implicit: readonly Routine[];
 
-  constructor(memory: WebAssembly.Memory, pages: { minimum: number; maximum: number }, hosts: Readonly<Record<string, HostFunction>>, implicit: readonly Routine[]) {
+  constructor(
+    memory: WebAssembly.Memory,
+    pages: { minimum: number; maximum: number },
+    hosts: Readonly<Record<string, HostFunction>>,
+    implicit: readonly Routine[],
+  ) {
     this.#memory = memory;
     this.#pages = pages;
     this.#hosts = hosts;
@@ -80,7 +85,12 @@ export class Linker {
    * Makes and instantiates a module.
    * @param inlined Bodies that `extra` lowers into functions of its own, given the callees. @returns the exports.
    */
-  link(functions: readonly TableFunction[], roots: readonly Routine[] = [], inlined: readonly Block[] = [], extra?: (callees: Callees) => void): Readonly<Record<string, unknown>> {
+  link(
+    functions: readonly TableFunction[],
+    roots: readonly Routine[] = [],
+    inlined: readonly Block[] = [],
+    extra?: (callees: Callees) => void,
+  ): Readonly<Record<string, unknown>> {
     const routines = new Set<Routine>();
     const hosts = new Map<string, number>();
     for (const root of [...this.#implicit, ...roots]) addRoutine(root, routines, hosts);
@@ -91,7 +101,13 @@ export class Linker {
     const hostIndex = new Map<string, number>();
     for (const [name, parameters] of hosts) {
       if (this.#hosts[name] === undefined) throw new Error(`nothing answers "${name}"`);
-      hostIndex.set(name, module.importFunction("host", name, { parameters: Array.from({ length: parameters + 1 }, () => "i32" as const), results: ["i32"] }));
+      hostIndex.set(
+        name,
+        module.importFunction("host", name, {
+          parameters: Array.from({ length: parameters + 1 }, () => "i32" as const),
+          results: ["i32"],
+        }),
+      );
     }
     const routineIndex = new Map<Routine, number>();
     const imported: Record<string, unknown> = {};
@@ -146,7 +162,12 @@ export class Linker {
 
 /** The surroundings of a function whose parameter 0 is the vCPU's base. */
 export function surroundings(code: Code, callees: Callees): Pick<Surroundings, "vcpu" | "local" | "routine" | "host"> {
-  return { vcpu: 0, local: (type) => code.local(type), routine: (routine) => callees.routine(routine), host: (name) => callees.host(name) };
+  return {
+    vcpu: 0,
+    local: (type) => code.local(type),
+    routine: (routine) => callees.routine(routine),
+    host: (name) => callees.host(name),
+  };
 }
 
 function lowerRoutine(code: Code, callees: Callees, routine: Routine): void {

@@ -3,42 +3,18 @@ import type { Block, Loop, Routine, Slot, Statement, Value, Variable } from "../
 import { bitsOf } from "../../ir/types.ts";
 import type { Type } from "../../ir/types.ts";
 import type { Code, Label } from "../../wasm/code.ts";
-import type { Memory } from "../../wasm/opcodes.ts";
 import type { ValueType } from "../../wasm/types.ts";
 import { State } from "../../x86/state.ts";
 import { fieldLoads } from "../record.ts";
 import type { NumberName, SlotName } from "../../x86/semantics.ts";
 import { countUses } from "./uses.ts";
+import { loadInstructions, storeInstructions } from "./lowering.ts";
+import type { Lowering, Surroundings } from "./lowering.ts";
 import { lowerLoad, lowerProbe, lowerStore, lowerUpdate } from "./memory.ts";
 import { lowerConversion, lowerOperation, wasmType } from "./operations.ts";
 
-/** What a function body needs from the module around it. */
-export interface Surroundings {
-  /** Local indices of the vCPU's base address and of the decoded instruction's record. */
-  readonly vcpu: number;
-  readonly record: number | undefined;
-  /** Declares a local. Several bodies in one function may share theirs. */
-  local(type: ValueType): number;
-  /** The module's function for a routine. */
-  routine(routine: Routine): number;
-  /** The imported function that asks the platform. */
-  host(name: string, parameters: number): number;
-  /** Leaves the function, or the dispatcher's case, with an ending. The stack is as it was at its beginning. */
-  leave(ending: Ending): void;
-  /** Leaves with the ending that is in an i32 local. */
-  leaveWith(local: number): void;
-  /** Returns a routine's results, which `emit` puts on the stack. */
-  returnValues(emit: () => void): void;
-}
-
-const loadInstructions: Readonly<Record<Type, Memory>> = { i1: "i32.load8_u", i8: "i32.load8_u", i16: "i32.load16_u", i32: "i32.load", i64: "i64.load", v128: "v128.load" };
-const storeInstructions: Readonly<Record<Type, Memory>> = { i1: "i32.store8", i8: "i32.store8", i16: "i32.store16", i32: "i32.store", i64: "i64.store", v128: "v128.store" };
-
-/** The plain load and store of a type, and its atomic compare-and-exchange. */
-export const memoryInstructions = { load: loadInstructions, store: storeInstructions };
-
 /** Lowers the IR of one function to WebAssembly. */
-export class FunctionLowering {
+export class FunctionLowering implements Lowering {
   readonly code: Code;
   readonly around: Surroundings;
   readonly #uses: ReadonlyMap<number, number>;
@@ -142,7 +118,14 @@ export class FunctionLowering {
         this.#field(value.name as NumberName | SlotName, value.type);
         return;
       case "operation":
-        lowerOperation(code, value.name, value.operands.map(({ type }) => type), value.type, value.lane, (index) => this.emit(value.operands[index]!));
+        lowerOperation(
+          code,
+          value.name,
+          value.operands.map(({ type }) => type),
+          value.type,
+          value.lane,
+          (index) => this.emit(value.operands[index]!),
+        );
         return;
       case "convert":
         this.emit(value.operand);
@@ -254,7 +237,9 @@ export class FunctionLowering {
         code.br(this.#loops.get(statement.loop.number)!.again);
         return;
       case "fault":
-        this.fault(statement.vector, () => (statement.errorCode === undefined ? code.i32(-1) : this.emit(statement.errorCode)));
+        this.fault(statement.vector, () =>
+          statement.errorCode === undefined ? code.i32(-1) : this.emit(statement.errorCode),
+        );
         return;
       case "end":
         around.leave(statement.ending);

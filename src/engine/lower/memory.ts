@@ -6,8 +6,8 @@ import { Vector } from "../../x86/exceptions.ts";
 import { State } from "../../x86/state.ts";
 import { TlbEntry, VcpuLayout } from "../layout.ts";
 import { AccessFlag, slowLoad, slowProbe, slowStore } from "../mmu/slow-access.ts";
-import type { FunctionLowering } from "./function.ts";
-import { memoryInstructions } from "./function.ts";
+import { loadInstructions, storeInstructions } from "./lowering.ts";
+import type { Lowering } from "./lowering.ts";
 import { wasmType } from "./operations.ts";
 
 type Update = Statement & { kind: "update" };
@@ -17,7 +17,7 @@ function flagsOf(access: Access): number {
 }
 
 /** Keeps the linear address in an i64 local. */
-function addressLocal(lower: FunctionLowering, address: Value): number {
+function addressLocal(lower: Lowering, address: Value): number {
   const local = lower.temporary("i64");
   lower.emit(address);
   lower.code.set(local);
@@ -28,7 +28,7 @@ function addressLocal(lower: FunctionLowering, address: Value): number {
  * Looks an address up: leaves on the stack whether the access of `bytes` bytes hits. An access that crosses its page has
  * another page's tag at its last byte, and misses. @returns the local with the entry's address.
  */
-function lookUp(lower: FunctionLowering, address: number, bytes: number, access: Access, tag: number): number {
+function lookUp(lower: Lowering, address: number, bytes: number, access: Access, tag: number): number {
   const { code, around } = lower;
   const entry = lower.temporary("i32");
   code.get(address);
@@ -63,7 +63,7 @@ function lookUp(lower: FunctionLowering, address: number, bytes: number, access:
 }
 
 /** Puts the linear-memory address of a hit on the stack. */
-function hostAddress(lower: FunctionLowering, address: number, entry: number): void {
+function hostAddress(lower: Lowering, address: number, entry: number): void {
   lower.code.get(address);
   lower.code.op("i32.wrap_i64");
   lower.code.get(entry);
@@ -71,7 +71,7 @@ function hostAddress(lower: FunctionLowering, address: number, entry: number): v
   lower.code.op("i32.add");
 }
 
-function checkAlignment(lower: FunctionLowering, address: number, access: Access): void {
+function checkAlignment(lower: Lowering, address: number, access: Access): void {
   if (access.aligned !== true) return;
   const { code } = lower;
   code.get(address);
@@ -84,7 +84,7 @@ function checkAlignment(lower: FunctionLowering, address: number, access: Access
 }
 
 /** Calls the slow path for `bytes` bytes at address + `offset`. */
-function slowLoadOf(lower: FunctionLowering, address: number, offset: number, bytes: number, flags: number): void {
+function slowLoadOf(lower: Lowering, address: number, offset: number, bytes: number, flags: number): void {
   const { code } = lower;
   lower.callWith(slowLoad, () => {
     code.get(address);
@@ -98,7 +98,7 @@ function slowLoadOf(lower: FunctionLowering, address: number, offset: number, by
 }
 
 /** Loads by the slow path, leaving a value of `type`. */
-function slowLoadValue(lower: FunctionLowering, type: Type, address: number, flags: number): void {
+function slowLoadValue(lower: Lowering, type: Type, address: number, flags: number): void {
   const { code } = lower;
   slowLoadOf(lower, address, 0, Math.min(bitsOf[type] / 8, 8), flags);
   if (type === "v128") {
@@ -111,7 +111,7 @@ function slowLoadValue(lower: FunctionLowering, type: Type, address: number, fla
 }
 
 /** Stores the value in `local` by the slow path. */
-function slowStoreValue(lower: FunctionLowering, type: Type, address: number, local: number, flags: number): void {
+function slowStoreValue(lower: Lowering, type: Type, address: number, local: number, flags: number): void {
   const { code } = lower;
   if (type === "v128") slowProbeOf(lower, address, 16, flags);
   for (let offset = 0; offset < (type === "v128" ? 16 : 1); offset += 8) {
@@ -130,7 +130,7 @@ function slowStoreValue(lower: FunctionLowering, type: Type, address: number, lo
   }
 }
 
-function slowProbeOf(lower: FunctionLowering, address: number, bytes: number, flags: number): void {
+function slowProbeOf(lower: Lowering, address: number, bytes: number, flags: number): void {
   lower.callWith(slowProbe, () => {
     lower.code.get(address);
     lower.code.i32(bytes);
@@ -139,14 +139,14 @@ function slowProbeOf(lower: FunctionLowering, address: number, bytes: number, fl
 }
 
 /** A guest load, its value left on the stack. */
-export function lowerLoad(lower: FunctionLowering, type: Type, addressValue: Value, access: Access): void {
+export function lowerLoad(lower: Lowering, type: Type, addressValue: Value, access: Access): void {
   const { code } = lower;
   const address = addressLocal(lower, addressValue);
   checkAlignment(lower, address, access);
   const entry = lookUp(lower, address, bitsOf[type] / 8, access, TlbEntry.readTag);
   code.if(wasmType(type));
   hostAddress(lower, address, entry);
-  code.memory(memoryInstructions.load[type], 0);
+  code.memory(loadInstructions[type], 0);
   code.else();
   slowLoadValue(lower, type, address, flagsOf(access));
   code.end();
@@ -155,7 +155,7 @@ export function lowerLoad(lower: FunctionLowering, type: Type, addressValue: Val
 }
 
 /** A guest store. */
-export function lowerStore(lower: FunctionLowering, addressValue: Value, value: Value, access: Access): void {
+export function lowerStore(lower: Lowering, addressValue: Value, value: Value, access: Access): void {
   const { code } = lower;
   const { type } = value;
   const address = addressLocal(lower, addressValue);
@@ -167,7 +167,7 @@ export function lowerStore(lower: FunctionLowering, addressValue: Value, value: 
   code.if();
   hostAddress(lower, address, entry);
   code.get(held);
-  code.memory(memoryInstructions.store[type], 0);
+  code.memory(storeInstructions[type], 0);
   code.else();
   slowStoreValue(lower, type, address, held, flagsOf(access));
   code.end();
@@ -177,7 +177,7 @@ export function lowerStore(lower: FunctionLowering, addressValue: Value, value: 
 }
 
 /** Faults as a store would. */
-export function lowerProbe(lower: FunctionLowering, addressValue: Value, bytes: number, access: Access): void {
+export function lowerProbe(lower: Lowering, addressValue: Value, bytes: number, access: Access): void {
   const address = addressLocal(lower, addressValue);
   slowProbeOf(lower, address, bytes, flagsOf(access));
   lower.release("i64", address);
@@ -195,7 +195,7 @@ const exchange: Readonly<Partial<Record<Type, Memory>>> = {
  * store is a compare-and-exchange, and the body is computed again when it fails. Elsewhere (a miss, a page with code,
  * MMIO, a misaligned locked access) it is a slow load that checks for writing, and a slow store.
  */
-export function lowerUpdate(lower: FunctionLowering, { address: addressValue, before, body, after, lock }: Update): void {
+export function lowerUpdate(lower: Lowering, { address: addressValue, before, body, after, lock }: Update): void {
   const { code } = lower;
   const { type } = before;
   const wasm = wasmType(type) as "i32";
@@ -225,7 +225,7 @@ export function lowerUpdate(lower: FunctionLowering, { address: addressValue, be
   code.get(host);
   code.if();
   code.get(host);
-  code.memory(memoryInstructions.load[type], 0);
+  code.memory(loadInstructions[type], 0);
   code.set(old);
   code.else();
   slowLoadValue(lower, type, address, AccessFlag.write);
@@ -242,7 +242,7 @@ export function lowerUpdate(lower: FunctionLowering, { address: addressValue, be
   code.get(host);
   if (atomic === undefined || again === undefined) {
     code.get(result);
-    code.memory(memoryInstructions.store[type], 0);
+    code.memory(storeInstructions[type], 0);
   } else {
     const found = lower.temporary(wasm);
     code.get(old);

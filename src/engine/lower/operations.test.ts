@@ -12,7 +12,14 @@ import { lowerConversion, lowerOperation, wasmType } from "./operations.ts";
 
 const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
 const view = new DataView(memory.buffer);
-const loads: Record<Type, Memory> = { i1: "i32.load8_u", i8: "i32.load8_u", i16: "i32.load16_u", i32: "i32.load", i64: "i64.load", v128: "v128.load" };
+const loads: Record<Type, Memory> = {
+  i1: "i32.load8_u",
+  i8: "i32.load8_u",
+  i16: "i32.load16_u",
+  i32: "i32.load",
+  i64: "i64.load",
+  v128: "v128.load",
+};
 
 /** Compiles `body` to a function that takes operands from memory (16 bytes each) and leaves its result at 256. */
 function compile(result: Type, body: (code: Code) => void): () => void {
@@ -37,12 +44,44 @@ function random(bits: number): bigint {
   }
   return BigInt.asUintN(bits, value);
 }
-const edges = (bits: number) => [0n, 1n, 2n, (1n << BigInt(bits)) - 1n, 1n << BigInt(bits - 1), (1n << BigInt(bits - 1)) - 1n, 31n, 63n];
-const doubles = [0, -0, 1, -1.5, 0.5, 2.5, 3.5, 1e300, -1e300, 5e-324, Infinity, -Infinity, Number.NaN, 2147483648, -2147483649, 9.3e18, 16777217].map(doubleBits);
+const edges = (bits: number) => [
+  0n,
+  1n,
+  2n,
+  (1n << BigInt(bits)) - 1n,
+  1n << BigInt(bits - 1),
+  (1n << BigInt(bits - 1)) - 1n,
+  31n,
+  63n,
+];
+const doubles = [
+  0,
+  -0,
+  1,
+  -1.5,
+  0.5,
+  2.5,
+  3.5,
+  1e300,
+  -1e300,
+  5e-324,
+  Infinity,
+  -Infinity,
+  Number.NaN,
+  2147483648,
+  -2147483649,
+  9.3e18,
+  16777217,
+].map(doubleBits);
 const singles = doubles.map((bits) => singleBits(doubleOf(bits)));
 
 function operandValue(name: string, type: Type, round: number): bigint {
-  const float = name.startsWith("f64.") || name === "f32.demote" ? doubles : name.startsWith("f32.") || name === "f64.promote" ? singles : undefined;
+  const float =
+    name.startsWith("f64.") || name === "f32.demote"
+      ? doubles
+      : name.startsWith("f32.") || name === "f64.promote"
+        ? singles
+        : undefined;
   const list = float !== undefined && !name.includes("from") ? float : edges(bitsOf[type]);
   return round % 3 !== 0 ? (list[Number(random(16)) % list.length] ?? 0n) : random(bitsOf[type]);
 }
@@ -73,7 +112,8 @@ function check(name: OperationName, types: readonly Type[], lane: number): void 
   for (let round = 0; round < 300; round++) {
     const values = types.map((type) => cleanup(bitsOf[type], operandValue(name, type, round)));
     const divides = ["divu", "remu", "divs", "rems"].includes(name);
-    if (divides && (values[1] === 0n || (values[1] === (1n << BigInt(bitsOf[types[1]!])) - 1n && name.endsWith("s")))) continue;
+    if (divides && (values[1] === 0n || (values[1] === (1n << BigInt(bitsOf[types[1]!])) - 1n && name.endsWith("s"))))
+      continue;
     values.forEach((value, index) => {
       view.setBigUint64(index * 16, BigInt.asUintN(64, value), true);
       view.setBigUint64(index * 16 + 8, value >> 64n, true);
@@ -81,14 +121,19 @@ function check(name: OperationName, types: readonly Type[], lane: number): void 
     run();
     const expected = evaluateOperation(name, types, values, lane);
     const found = readResult(result);
-    assert.ok(same(name, result, found, expected), `${name}(${values.map((v) => v.toString(16)).join(", ")}): ${found.toString(16)} for ${expected.toString(16)}`);
+    assert.ok(
+      same(name, result, found, expected),
+      `${name}(${values.map((v) => v.toString(16)).join(", ")}): ${found.toString(16)} for ${expected.toString(16)}`,
+    );
   }
 }
 
 test("lowering: every operation means in WebAssembly what it means to the oracle", () => {
   for (const name of Object.keys(operations) as OperationName[]) {
     const { operands } = operation(name);
-    const widths: Type[] = operands.includes("any") ? (["i1", "i8", "i16", "i32", "i64"] as const).slice(/^(div|rem)/.test(name) ? 3 : 0) as Type[] : ["i32"];
+    const widths: Type[] = operands.includes("any")
+      ? (["i1", "i8", "i16", "i32", "i64"] as const).slice(/^(div|rem)/.test(name) ? 3 : 0)
+      : ["i32"];
     for (const width of widths) {
       if (width === "i1" && !["and", "or", "xor", "eqz", "eq", "ne", "select"].includes(name)) continue;
       const types = operands.map((wanted) => (wanted === "any" || wanted === "same" ? width : wanted));
@@ -111,7 +156,11 @@ test("lowering: changes of width", () => {
         for (const value of [...edges(bitsOf[from]), random(64)].map((each) => cleanup(bitsOf[from], each))) {
           view.setBigUint64(0, value, true);
           run();
-          assert.equal(readResult(to), conversions[name](bitsOf[from], bitsOf[to], value), `${name} ${from} → ${to} of ${value}`);
+          assert.equal(
+            readResult(to),
+            conversions[name](bitsOf[from], bitsOf[to], value),
+            `${name} ${from} → ${to} of ${value}`,
+          );
         }
       }
     }

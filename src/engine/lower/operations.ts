@@ -50,12 +50,15 @@ const integer: Partial<Record<OperationName, Lowering>> = {
 };
 
 /** Float operations work on bit patterns: the float type, the instruction, and whether operand and result are floats. */
-function floatInstruction(name: string): { float: "f32" | "f64"; instruction: Plain; from: "float" | "integer"; to: "float" | "integer" } | undefined {
+function floatInstruction(
+  name: string,
+): { float: "f32" | "f64"; instruction: Plain; from: "float" | "integer"; to: "float" | "integer" } | undefined {
   const match = /^(f32|f64)\.(\w+)$/.exec(name);
   if (match === null) return undefined;
   const float = match[1] as "f32" | "f64";
   const operation = match[2]!;
-  if (operation === "eq" || operation === "lt" || operation === "le") return { float, instruction: `${float}.${operation}`, from: "float", to: "integer" };
+  if (operation === "eq" || operation === "lt" || operation === "le")
+    return { float, instruction: `${float}.${operation}`, from: "float", to: "integer" };
   if (operation === "to_i32") return { float, instruction: `i32.trunc_sat_${float}_s`, from: "float", to: "integer" };
   if (operation === "to_i64") return { float, instruction: `i64.trunc_sat_${float}_s`, from: "float", to: "integer" };
   if (operation === "from_i32") return { float, instruction: `${float}.convert_i32_s`, from: "integer", to: "float" };
@@ -86,7 +89,14 @@ export function extendSign(code: Code, type: Type): void {
  * Emits a pure operation. `operand(index)` emits one operand; it is called once for each, in order, unless the operation
  * needs one twice.
  */
-export function lowerOperation(code: Code, name: OperationName, types: readonly Type[], result: Type, lane: number, operand: (index: number) => void): void {
+export function lowerOperation(
+  code: Code,
+  name: OperationName,
+  types: readonly Type[],
+  result: Type,
+  lane: number,
+  operand: (index: number) => void,
+): void {
   if (name === "select") {
     operand(1);
     operand(2);

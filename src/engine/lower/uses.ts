@@ -8,7 +8,14 @@ export function countUses(body: Block): Map<number, number> {
     const before = uses.get(value.id) ?? 0;
     uses.set(value.id, before + 1);
     // A value's own operands are evaluated once, however often it is used; a defined one's where it is defined.
-    if (before === 0 && value.kind !== "get" && value.kind !== "load" && value.kind !== "hostLoad" && value.kind !== "hostExchange") visitOperands(value, use);
+    if (
+      before === 0 &&
+      value.kind !== "get" &&
+      value.kind !== "load" &&
+      value.kind !== "hostLoad" &&
+      value.kind !== "hostExchange"
+    )
+      visitOperands(value, use);
   };
   const walk = (block: Block) => {
     for (const statement of block) visitStatement(statement, use, walk);
