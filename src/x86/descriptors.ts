@@ -104,7 +104,12 @@ export interface SegmentValue {
 }
 
 export function setSegment(ir: Builder, slot: Slot, { selector, base, limit, attributes }: SegmentValue): void {
-  const parts = [ir.hold(base), ir.hold(limit), ir.hold(ir.trunc(selector, "i16")), ir.hold(ir.trunc(attributes, "i16"))];
+  const parts = [
+    ir.hold(base),
+    ir.hold(limit),
+    ir.hold(ir.trunc(selector, "i16")),
+    ir.hold(ir.trunc(attributes, "i16")),
+  ];
   const fields = ["base", "limit", "selector", "attributes"] as const;
   fields.forEach((field, index) => ir.set(segmentField(ir, slot, field), parts[index]!));
 }
@@ -119,7 +124,12 @@ export function setFromDescriptor(ir: Builder, slot: Slot, selector: Value, desc
 }
 /** Makes a segment register null: nothing can be reached through it outside 64-bit mode. */
 export function setNull(ir: Builder, slot: Slot, selector: Value): void {
-  setSegment(ir, slot, { selector, base: ir.const("i64", 0), limit: ir.const("i32", 0), attributes: ir.const("i32", 0) });
+  setSegment(ir, slot, {
+    selector,
+    base: ir.const("i64", 0),
+    limit: ir.const("i32", 0),
+    attributes: ir.const("i32", 0),
+  });
 }
 /** The null SS of 64-bit mode, whose RPL is CPL. Its DPL is kept: a saved context tells CPL by it. */
 export function setNullStack(ir: Builder, selector: Value): void {

@@ -1,5 +1,17 @@
 import type { Value } from "../../ir/node.ts";
-import { Attribute, SystemType, attributesOf, baseOf, has, isCanonical, isLongModeActive, limitOf, selectorOf, setNull, setSegment } from "../descriptors.ts";
+import {
+  Attribute,
+  SystemType,
+  attributesOf,
+  baseOf,
+  has,
+  isCanonical,
+  isLongModeActive,
+  limitOf,
+  selectorOf,
+  setNull,
+  setSegment,
+} from "../descriptors.ts";
 import { Vector } from "../exceptions.ts";
 import { instruction } from "../instruction.ts";
 import type { Operand } from "../operand.ts";
@@ -80,7 +92,11 @@ export const str = instruction({
 });
 
 /** Finds the GDT descriptor of an LDT or TSS and checks its type; an i64 with bits 32–63 of the base in IA-32e mode. */
-function findSystem(ir: Semantics, selector: Value, isType: (type: Value) => Value): FoundDescriptor & { base: Value; attributes: Value } {
+function findSystem(
+  ir: Semantics,
+  selector: Value,
+  isType: (type: Value) => Value,
+): FoundDescriptor & { base: Value; attributes: Value } {
   const refuse = () => ir.fault(Vector.GP, selectorError(ir, selector));
   ir.if(has(ir, selector, 4), refuse);
   const found = findDescriptor(ir, selector, refuse);
@@ -136,4 +152,3 @@ export const ltr = instruction({
     setSegment(ir, segmentSlot("tr"), { selector, base, limit: limitOf(ir, descriptor), attributes: busy });
   },
 });
-

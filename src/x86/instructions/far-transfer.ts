@@ -8,7 +8,8 @@ import { State } from "../state.ts";
 
 /** The far pointer in the instruction or in memory: the offset as an i64. */
 function target(ir: Semantics, operand: Operand): { offset: Value; selector: Value } {
-  if (operand.kind === "number") return { offset: operand.read("i64"), selector: ir.numbers.value(ir, "i32", "immediate2") };
+  if (operand.kind === "number")
+    return { offset: operand.read("i64"), selector: ir.numbers.value(ir, "i32", "immediate2") };
   const { offset, selector } = readFarPointer(ir, operand);
   return { offset: ir.zext(offset, "i64"), selector };
 }

@@ -4,7 +4,16 @@ import { Vector } from "../exceptions.ts";
 import { instruction } from "../instruction.ts";
 import type { Operand } from "../operand.ts";
 import { Cr0, Cr4 } from "../paging.ts";
-import { initialiseX87, initialiseXmm, legacyAreaBytes, loadMxcsr, loadX87, loadXmm, storeSse, storeX87 } from "../routines/fpu-state.ts";
+import {
+  initialiseX87,
+  initialiseXmm,
+  legacyAreaBytes,
+  loadMxcsr,
+  loadX87,
+  loadXmm,
+  storeSse,
+  storeX87,
+} from "../routines/fpu-state.ts";
 import type { Semantics } from "../semantics.ts";
 import { State } from "../state.ts";
 
@@ -124,7 +133,10 @@ export const xrstor = instruction({
     const address = area(ir, source, Header.end, 64, "read");
     probeRead(ir, address, Header.end);
     const present = ir.load("i64", ir.add(address, Header.stateVector));
-    const reserved = ir.or(ir.load("i64", ir.add(address, Header.reserved)), ir.load("i64", ir.add(address, Header.reserved + 8)));
+    const reserved = ir.or(
+      ir.load("i64", ir.add(address, Header.reserved)),
+      ir.load("i64", ir.add(address, Header.reserved + 8)),
+    );
     const unknown = ir.and(present, ir.not(ir.get("i64", State.xcr0)));
     ir.if(ir.ne(ir.or(reserved, unknown), 0), () => ir.fault(Vector.GP, 0));
     // MXCSR belongs to SSE, and is loaded whatever XSTATE_BV says of it.

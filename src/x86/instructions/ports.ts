@@ -97,8 +97,24 @@ function portType(ir: Semantics): Type {
 }
 
 /** INS — Intel SDM Vol. 2A, "INS/INSB/INSW/INSD—Input from Port to String". */
-export const insb = instruction({ mnemonic: "insb", encodings: ["6C  -  rep asz system"], semantics: (ir) => ins(ir, "i8") });
-export const insw = instruction({ mnemonic: "ins", encodings: ["6D  -  rep asz osz system"], semantics: (ir) => ins(ir, portType(ir)) });
+export const insb = instruction({
+  mnemonic: "insb",
+  encodings: ["6C  -  rep asz system"],
+  semantics: (ir) => ins(ir, "i8"),
+});
+export const insw = instruction({
+  mnemonic: "ins",
+  encodings: ["6D  -  rep asz osz system"],
+  semantics: (ir) => ins(ir, portType(ir)),
+});
 /** OUTS — Intel SDM Vol. 2B, "OUTS/OUTSB/OUTSW/OUTSD—Output String to Port". */
-export const outsb = instruction({ mnemonic: "outsb", encodings: ["6E  -  rep asz system"], semantics: (ir) => outs(ir, "i8") });
-export const outsw = instruction({ mnemonic: "outs", encodings: ["6F  -  rep asz osz system"], semantics: (ir) => outs(ir, portType(ir)) });
+export const outsb = instruction({
+  mnemonic: "outsb",
+  encodings: ["6E  -  rep asz system"],
+  semantics: (ir) => outs(ir, "i8"),
+});
+export const outsw = instruction({
+  mnemonic: "outs",
+  encodings: ["6F  -  rep asz osz system"],
+  semantics: (ir) => outs(ir, portType(ir)),
+});

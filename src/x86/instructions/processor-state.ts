@@ -88,7 +88,9 @@ export const cpuid = instruction({
   encodings: ["0F A2  -  system"],
   semantics(ir) {
     ir.host("cpuid", ir.gpr("rax", "i32"), ir.gpr("rcx", "i32"));
-    (["rax", "rbx", "rcx", "rdx"] as const).forEach((name, index) => ir.setGpr(name, ir.get("i32", State.scratch + index * 4)));
+    (["rax", "rbx", "rcx", "rdx"] as const).forEach((name, index) =>
+      ir.setGpr(name, ir.get("i32", State.scratch + index * 4)),
+    );
   },
 });
 

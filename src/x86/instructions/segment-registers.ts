@@ -45,7 +45,14 @@ export const movToSegment = instruction({
 /** PUSH of a segment register, zero-extended to the operand size. Intel SDM Vol. 2B, "PUSH". */
 export const pushSegment = instruction({
   mnemonic: "push",
-  encodings: ["06  ES  i64 osz", "0E  CS  i64 osz", "16  SS  i64 osz", "1E  DS  i64 osz", "0F A0  FS  d64", "0F A8  GS  d64"],
+  encodings: [
+    "06  ES  i64 osz",
+    "0E  CS  i64 osz",
+    "16  SS  i64 osz",
+    "1E  DS  i64 osz",
+    "0F A0  FS  d64",
+    "0F A8  GS  d64",
+  ],
   semantics(ir, source) {
     ir.pushValue(ir.resize(selectorOf(ir, source.read("i32")), ir.operandType));
   },

@@ -11,19 +11,43 @@ import { State } from "../state.ts";
 const Reason = { hypercall: 2, halt: 3 } as const;
 
 /** HLT — waits for an interrupt. Intel SDM Vol. 2A, "HLT—Halt". */
-export const hlt = instruction({ mnemonic: "hlt", encodings: ["F4  -  cpl0"], semantics: (ir) => ir.exit(Reason.halt) });
+export const hlt = instruction({
+  mnemonic: "hlt",
+  encodings: ["F4  -  cpl0"],
+  semantics: (ir) => ir.exit(Reason.halt),
+});
 
 /**
  * VMCALL, VMMCALL — calls the hypervisor, whatever CPL is: it looks at that itself, and answers -EPERM.
  * Intel SDM Vol. 3C, "VMCALL—Call to VM Monitor"; AMD APM Vol. 3, "VMMCALL". Xen: hvm_hypercall().
  */
-export const vmcall = instruction({ mnemonic: "vmcall", encodings: ["0F 01 =C1  -  system"], semantics: (ir) => ir.exit(Reason.hypercall) });
-export const vmmcall = instruction({ mnemonic: "vmmcall", encodings: ["0F 01 =D9  -  system"], semantics: (ir) => ir.exit(Reason.hypercall) });
+export const vmcall = instruction({
+  mnemonic: "vmcall",
+  encodings: ["0F 01 =C1  -  system"],
+  semantics: (ir) => ir.exit(Reason.hypercall),
+});
+export const vmmcall = instruction({
+  mnemonic: "vmmcall",
+  encodings: ["0F 01 =D9  -  system"],
+  semantics: (ir) => ir.exit(Reason.hypercall),
+});
 
 /** UD0, UD1, UD2 — #UD. Intel SDM Vol. 2D, "UD—Undefined Instruction". */
-export const ud0 = instruction({ mnemonic: "ud0", encodings: ["0F FF  Gv,Ev  system"], semantics: (ir) => ir.fault(Vector.UD) });
-export const ud1 = instruction({ mnemonic: "ud1", encodings: ["0F B9  Gv,Ev  system"], semantics: (ir) => ir.fault(Vector.UD) });
-export const ud2 = instruction({ mnemonic: "ud2", encodings: ["0F 0B  -  system"], semantics: (ir) => ir.fault(Vector.UD) });
+export const ud0 = instruction({
+  mnemonic: "ud0",
+  encodings: ["0F FF  Gv,Ev  system"],
+  semantics: (ir) => ir.fault(Vector.UD),
+});
+export const ud1 = instruction({
+  mnemonic: "ud1",
+  encodings: ["0F B9  Gv,Ev  system"],
+  semantics: (ir) => ir.fault(Vector.UD),
+});
+export const ud2 = instruction({
+  mnemonic: "ud2",
+  encodings: ["0F 0B  -  system"],
+  semantics: (ir) => ir.fault(Vector.UD),
+});
 
 /** INVLPG — drops translations of one page. Intel SDM Vol. 2A, "INVLPG—Invalidate TLB Entries". */
 export const invlpg = instruction({

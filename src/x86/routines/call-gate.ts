@@ -52,4 +52,3 @@ export function readCallGate(ir: Builder, selector: Value, gate: Value, attribut
   ir.if(ir.and(long, notLong), () => ir.fault(Vector.GP, selectorError(ir, code.selector)));
   return { code, offset: ir.read(offset), wide, count: ir.and(ir.trunc(ir.shr(gate, 32), "i32"), 0x1f) };
 }
-

@@ -1,6 +1,19 @@
 import type { Builder } from "../../ir/builder.ts";
 import type { Value } from "../../ir/node.ts";
-import { Attribute, attributesOf, dplOf, has, isCanonical, isCode, isLongModeActive, isWritableData, limitOf, segmentField, setFromDescriptor, setNullStack } from "../descriptors.ts";
+import {
+  Attribute,
+  attributesOf,
+  dplOf,
+  has,
+  isCanonical,
+  isCode,
+  isLongModeActive,
+  isWritableData,
+  limitOf,
+  segmentField,
+  setFromDescriptor,
+  setNullStack,
+} from "../descriptors.ts";
 import { Vector } from "../exceptions.ts";
 import { State, segmentSlot } from "../state.ts";
 import { findDescriptor, isNullSelector, markAccessed, selectorError } from "./descriptor.ts";
@@ -97,7 +110,10 @@ export function dropInnerSegments(ir: Builder): void {
   for (const name of ["es", "ds", "fs", "gs"] as const) {
     const slot = segmentSlot(name);
     const attributes = ir.zext(ir.get("i16", segmentField(ir, slot, "attributes")), "i32");
-    const conforming = ir.eq(ir.and(attributes, Attribute.code | Attribute.conforming), Attribute.code | Attribute.conforming);
+    const conforming = ir.eq(
+      ir.and(attributes, Attribute.code | Attribute.conforming),
+      Attribute.code | Attribute.conforming,
+    );
     const guarded = ir.and(has(ir, attributes, Attribute.application), ir.eqz(conforming));
     ir.if(ir.and(guarded, ir.ltu(dplOf(ir, attributes), cpl)), () => {
       ir.set(segmentField(ir, slot, "selector"), ir.const("i16", 0));

@@ -35,66 +35,86 @@ function topOf(ir: Builder, fsw: Value): Value {
 }
 
 /** storeX87(address: i64, wide: i32): the x87 part; wide keeps 64-bit instruction and data pointers, otherwise selectors are 0. */
-export const storeX87 = routine("storeX87", { parameters: ["i64", "i32"], results: [], faults: true }, builder, (ir, address, wide) => {
-  const at = (offset: number) => ir.add(address!, offset);
-  const fsw = ir.get("i32", State.fsw);
-  ir.store(at(Area.fcw), ir.trunc(ir.get("i32", State.fcw), "i16"));
-  ir.store(at(Area.fsw), ir.trunc(fsw, "i16"));
-  ir.store(at(Area.ftw), ir.trunc(ir.get("i32", State.ftw), "i16"));
-  ir.store(at(Area.fop), ir.trunc(ir.get("i32", State.fop), "i16"));
-  const mask = ir.select(ir.ne(wide!, 0), ir.const("i64", -1), ir.const("i64", 0xffffffff));
-  ir.store(at(Area.fip), ir.and(ir.get("i64", State.fip), mask));
-  ir.store(at(Area.fdp), ir.and(ir.get("i64", State.fdp), mask));
-  const top = topOf(ir, fsw);
-  repeat(ir, 8, (index) => {
-    const slot = stackSlot(ir, index, top);
-    const to = elementAddress(ir, address!, Area.st, index);
-    ir.store(to, ir.get("i64", slot));
-    ir.store(ir.add(to, 8), ir.zext(ir.get("i16", ir.add(slot, 8)), "i64"));
-  });
-  ir.return();
-});
+export const storeX87 = routine(
+  "storeX87",
+  { parameters: ["i64", "i32"], results: [], faults: true },
+  builder,
+  (ir, address, wide) => {
+    const at = (offset: number) => ir.add(address!, offset);
+    const fsw = ir.get("i32", State.fsw);
+    ir.store(at(Area.fcw), ir.trunc(ir.get("i32", State.fcw), "i16"));
+    ir.store(at(Area.fsw), ir.trunc(fsw, "i16"));
+    ir.store(at(Area.ftw), ir.trunc(ir.get("i32", State.ftw), "i16"));
+    ir.store(at(Area.fop), ir.trunc(ir.get("i32", State.fop), "i16"));
+    const mask = ir.select(ir.ne(wide!, 0), ir.const("i64", -1), ir.const("i64", 0xffffffff));
+    ir.store(at(Area.fip), ir.and(ir.get("i64", State.fip), mask));
+    ir.store(at(Area.fdp), ir.and(ir.get("i64", State.fdp), mask));
+    const top = topOf(ir, fsw);
+    repeat(ir, 8, (index) => {
+      const slot = stackSlot(ir, index, top);
+      const to = elementAddress(ir, address!, Area.st, index);
+      ir.store(to, ir.get("i64", slot));
+      ir.store(ir.add(to, 8), ir.zext(ir.get("i16", ir.add(slot, 8)), "i64"));
+    });
+    ir.return();
+  },
+);
 
 /** storeSse(address: i64, registers: i32): MXCSR, its mask and the first 8 or 16 XMM registers. */
-export const storeSse = routine("storeSse", { parameters: ["i64", "i32"], results: [], faults: true }, builder, (ir, address, registers) => {
-  ir.store(ir.add(address!, Area.mxcsr), ir.get("i32", State.mxcsr));
-  ir.store(ir.add(address!, Area.mxcsrMask), ir.const("i32", mxcsrMask));
-  repeat(ir, registers!, (index) => {
-    ir.store(elementAddress(ir, address!, Area.xmm, index), ir.get("v128", ir.add(ir.shl(index, 4), State.xmm)));
-  });
-  ir.return();
-});
+export const storeSse = routine(
+  "storeSse",
+  { parameters: ["i64", "i32"], results: [], faults: true },
+  builder,
+  (ir, address, registers) => {
+    ir.store(ir.add(address!, Area.mxcsr), ir.get("i32", State.mxcsr));
+    ir.store(ir.add(address!, Area.mxcsrMask), ir.const("i32", mxcsrMask));
+    repeat(ir, registers!, (index) => {
+      ir.store(elementAddress(ir, address!, Area.xmm, index), ir.get("v128", ir.add(ir.shl(index, 4), State.xmm)));
+    });
+    ir.return();
+  },
+);
 
 /** loadX87(address: i64, wide: i32): the area has been found readable. */
-export const loadX87 = routine("loadX87", { parameters: ["i64", "i32"], results: [], faults: true }, builder, (ir, address, wide) => {
-  const word = (offset: number) => ir.zext(ir.load("i16", ir.add(address!, offset)), "i32");
-  const [fcw, fsw, ftw, fop] = [word(Area.fcw), word(Area.fsw), word(Area.ftw), word(Area.fop)];
-  const mask = ir.hold(ir.select(ir.ne(wide!, 0), ir.const("i64", -1), ir.const("i64", 0xffffffff)));
-  const fip = ir.load("i64", ir.add(address!, Area.fip));
-  const fdp = ir.load("i64", ir.add(address!, Area.fdp));
-  ir.set(State.fcw, ir.or(ir.and(fcw, 0x1f3f), 0x40));
-  ir.set(State.fsw, fsw);
-  ir.set(State.ftw, ir.and(ftw, 0xff));
-  ir.set(State.fop, ir.and(fop, 0x7ff));
-  ir.set(State.fip, ir.and(fip, mask));
-  ir.set(State.fdp, ir.and(fdp, mask));
-  const top = topOf(ir, fsw);
-  repeat(ir, 8, (index) => {
-    const slot = stackSlot(ir, index, top);
-    const from = elementAddress(ir, address!, Area.st, index);
-    ir.set(slot, ir.load("i64", from));
-    ir.set(ir.add(slot, 8), ir.load("i16", ir.add(from, 8)));
-  });
-  ir.return();
-});
+export const loadX87 = routine(
+  "loadX87",
+  { parameters: ["i64", "i32"], results: [], faults: true },
+  builder,
+  (ir, address, wide) => {
+    const word = (offset: number) => ir.zext(ir.load("i16", ir.add(address!, offset)), "i32");
+    const [fcw, fsw, ftw, fop] = [word(Area.fcw), word(Area.fsw), word(Area.ftw), word(Area.fop)];
+    const mask = ir.hold(ir.select(ir.ne(wide!, 0), ir.const("i64", -1), ir.const("i64", 0xffffffff)));
+    const fip = ir.load("i64", ir.add(address!, Area.fip));
+    const fdp = ir.load("i64", ir.add(address!, Area.fdp));
+    ir.set(State.fcw, ir.or(ir.and(fcw, 0x1f3f), 0x40));
+    ir.set(State.fsw, fsw);
+    ir.set(State.ftw, ir.and(ftw, 0xff));
+    ir.set(State.fop, ir.and(fop, 0x7ff));
+    ir.set(State.fip, ir.and(fip, mask));
+    ir.set(State.fdp, ir.and(fdp, mask));
+    const top = topOf(ir, fsw);
+    repeat(ir, 8, (index) => {
+      const slot = stackSlot(ir, index, top);
+      const from = elementAddress(ir, address!, Area.st, index);
+      ir.set(slot, ir.load("i64", from));
+      ir.set(ir.add(slot, 8), ir.load("i16", ir.add(from, 8)));
+    });
+    ir.return();
+  },
+);
 
 /** loadXmm(address: i64, registers: i32): the area has been found readable. */
-export const loadXmm = routine("loadXmm", { parameters: ["i64", "i32"], results: [], faults: true }, builder, (ir, address, registers) => {
-  repeat(ir, registers!, (index) => {
-    ir.set(ir.add(ir.shl(index, 4), State.xmm), ir.load("v128", elementAddress(ir, address!, Area.xmm, index)));
-  });
-  ir.return();
-});
+export const loadXmm = routine(
+  "loadXmm",
+  { parameters: ["i64", "i32"], results: [], faults: true },
+  builder,
+  (ir, address, registers) => {
+    repeat(ir, registers!, (index) => {
+      ir.set(ir.add(ir.shl(index, 4), State.xmm), ir.load("v128", elementAddress(ir, address!, Area.xmm, index)));
+    });
+    ir.return();
+  },
+);
 
 /** MXCSR as an area has it: #GP(0) where a reserved bit is set. */
 export function loadMxcsr(ir: Builder, address: Value): Value {
@@ -113,7 +133,12 @@ export const initialiseX87 = routine("initialiseX87", { parameters: [], results:
 });
 
 /** initialiseXmm(registers: i32): clears the first 8 or 16 XMM registers. */
-export const initialiseXmm = routine("initialiseXmm", { parameters: ["i32"], results: [], faults: false }, builder, (ir, registers) => {
-  ir.hostFill(ir.add(ir.vcpu(), State.xmm), 0, ir.shl(registers!, 4));
-  ir.return();
-});
+export const initialiseXmm = routine(
+  "initialiseXmm",
+  { parameters: ["i32"], results: [], faults: false },
+  builder,
+  (ir, registers) => {
+    ir.hostFill(ir.add(ir.vcpu(), State.xmm), 0, ir.shl(registers!, 4));
+    ir.return();
+  },
+);

@@ -1,6 +1,13 @@
 import type { Builder } from "../../ir/builder.ts";
 import type { Value } from "../../ir/node.ts";
-import { isCanonical, isLongModeActive, segmentField, selectorOf, setFromDescriptor, setNullStack } from "../descriptors.ts";
+import {
+  isCanonical,
+  isLongModeActive,
+  segmentField,
+  selectorOf,
+  setFromDescriptor,
+  setNullStack,
+} from "../descriptors.ts";
 import { Vector } from "../exceptions.ts";
 import { Gpr, State, gprSlot, segmentSlot } from "../state.ts";
 import type { CallGate } from "./call-gate.ts";
@@ -57,7 +64,9 @@ function pushInner(ir: Builder, gate: CallGate, dpl: Value, rip: Value, size: 16
   ir.probeWrite(old, 2 * bytes, system);
   const parameters = ir.variable(ir.const("i64", 0));
   ir.if(ir.ne(count, 0), () => {
-    const from = stackRange(ir, currentStack(ir), ir.get("i64", rsp), ir.mul(count, bytes), () => ir.fault(Vector.SS, 0));
+    const from = stackRange(ir, currentStack(ir), ir.get("i64", rsp), ir.mul(count, bytes), () =>
+      ir.fault(Vector.SS, 0),
+    );
     ir.assign(parameters, from);
   });
   const index = ir.variable(ir.const("i64", 0));

@@ -1,6 +1,17 @@
 import { Builder, routine } from "../../ir/builder.ts";
 import type { Value } from "../../ir/node.ts";
-import { Attribute, attributesOf, dplOf, has, isCanonical, isCode, segmentField, selectorOf, setFromDescriptor, setNullStack } from "../descriptors.ts";
+import {
+  Attribute,
+  attributesOf,
+  dplOf,
+  has,
+  isCanonical,
+  isCode,
+  segmentField,
+  selectorOf,
+  setFromDescriptor,
+  setNullStack,
+} from "../descriptors.ts";
 import { Vector } from "../exceptions.ts";
 import { Gpr, State, gprSlot, segmentSlot } from "../state.ts";
 import { findDescriptor, isNullSelector, markAccessed, selectorError } from "./descriptor.ts";
@@ -47,7 +58,9 @@ function readGate(ir: Builder, { vector, kind, external }: Event): Gate {
   const dpl = ir.hold(dplOf(ir, attributes));
   ir.if(ir.or(ir.eqz(isCode(ir, attributes)), ir.ltu(cpl, dpl)), refuse);
   ir.if(ir.ne(ir.and(attributes, Attribute.long | Attribute.big), Attribute.long), refuse);
-  ir.if(ir.eqz(has(ir, attributes, Attribute.present)), () => ir.fault(Vector.NP, selectorError(ir, selector, external)));
+  ir.if(ir.eqz(has(ir, attributes, Attribute.present)), () =>
+    ir.fault(Vector.NP, selectorError(ir, selector, external)),
+  );
   const offset = ir.hold(ir.or(ir.or(ir.and(low, 0xffff), ir.and(ir.shr(low, 32), 0xffff0000)), ir.shl(high, 32)));
   ir.if(ir.eqz(isCanonical(ir, offset)), () => ir.fault(Vector.GP, external));
   const inner = ir.hold(ir.and(ir.eqz(has(ir, attributes, Attribute.conforming)), ir.ltu(dpl, cpl)));

@@ -1,6 +1,20 @@
 import { Builder, routine } from "../../ir/builder.ts";
 import type { Routine, Value } from "../../ir/node.ts";
-import { Attribute, SystemType, attributesOf, baseOf, dplOf, has, isCode, isWritableData, limitOf, segmentField, selectorOf, setFromDescriptor, setNull } from "../descriptors.ts";
+import {
+  Attribute,
+  SystemType,
+  attributesOf,
+  baseOf,
+  dplOf,
+  has,
+  isCode,
+  isWritableData,
+  limitOf,
+  segmentField,
+  selectorOf,
+  setFromDescriptor,
+  setNull,
+} from "../descriptors.ts";
 import { isVirtual8086 } from "../eflags.ts";
 import { Vector } from "../exceptions.ts";
 import { Gpr, State, gprSlot, segmentSlot } from "../state.ts";
@@ -40,7 +54,9 @@ function readGate(ir: Builder, { vector, kind, external }: Event): [gate: Value,
   // 16- and 32-bit interrupt and trap gates, and task gates.
   const known = ir.or(ir.eq(ir.and(type, 0x16), 6), ir.eq(type, 5));
   ir.if(ir.eqz(known), () => ir.fault(Vector.GP, error));
-  ir.if(ir.and(ir.ne(kind, 0), ir.ltu(dplOf(ir, attributes), ir.get("i32", State.cpl))), () => ir.fault(Vector.GP, error));
+  ir.if(ir.and(ir.ne(kind, 0), ir.ltu(dplOf(ir, attributes), ir.get("i32", State.cpl))), () =>
+    ir.fault(Vector.GP, error),
+  );
   ir.if(ir.eqz(has(ir, attributes, Attribute.present)), () => ir.fault(Vector.NP, error));
   return [gate, attributes];
 }
@@ -55,7 +71,9 @@ function readHandler(ir: Builder, gate: Value, gateType: Value, external: Value)
   const cpl = ir.get("i32", State.cpl);
   const dpl = ir.hold(dplOf(ir, attributes));
   ir.if(ir.or(ir.eqz(isCode(ir, attributes)), ir.ltu(cpl, dpl)), refuse);
-  ir.if(ir.eqz(has(ir, attributes, Attribute.present)), () => ir.fault(Vector.NP, selectorError(ir, selector, external)));
+  ir.if(ir.eqz(has(ir, attributes, Attribute.present)), () =>
+    ir.fault(Vector.NP, selectorError(ir, selector, external)),
+  );
   const inner = ir.hold(ir.and(ir.eqz(has(ir, attributes, Attribute.conforming)), ir.ltu(dpl, cpl)));
   // Out of virtual-8086 mode only ring 0 is entered.
   ir.if(ir.and(isVirtual8086(ir), ir.or(ir.eqz(inner), ir.ne(dpl, 0))), refuse);
@@ -109,8 +127,14 @@ export function readInnerStack(ir: Builder, dpl: Value, external: Value): InnerS
   const attributes = ir.hold(attributesOf(ir, found.descriptor));
   const wrongLevel = ir.or(ir.ne(ir.and(selector, 3), dpl), ir.ne(dplOf(ir, attributes), dpl));
   ir.if(ir.or(wrongLevel, ir.eqz(isWritableData(ir, attributes))), refuse);
-  ir.if(ir.eqz(has(ir, attributes, Attribute.present)), () => ir.fault(Vector.SS, selectorError(ir, selector, external)));
-  const segment = { base: ir.hold(baseOf(ir, found.descriptor)), limit: ir.hold(limitOf(ir, found.descriptor)), attributes };
+  ir.if(ir.eqz(has(ir, attributes, Attribute.present)), () =>
+    ir.fault(Vector.SS, selectorError(ir, selector, external)),
+  );
+  const segment = {
+    base: ir.hold(baseOf(ir, found.descriptor)),
+    limit: ir.hold(limitOf(ir, found.descriptor)),
+    attributes,
+  };
   return { selector, pointer: ir.read(pointer), found, segment };
 }
 

@@ -4,7 +4,15 @@ import { isLongModeActive, segmentField, setSegment, virtual8086Attributes } fro
 import { FlagBit, changeableFlags, iopl, isProtectionEnabled, isVirtual8086, writeEflags } from "../eflags.ts";
 import { Vector } from "../exceptions.ts";
 import { Gpr, State, gprSlot, segmentSlot } from "../state.ts";
-import { checkOffset, checkReturn, checkReturnStack, dropInnerSegments, entersLong, findCode, setCode } from "./code-segment.ts";
+import {
+  checkOffset,
+  checkReturn,
+  checkReturnStack,
+  dropInnerSegments,
+  entersLong,
+  findCode,
+  setCode,
+} from "./code-segment.ts";
 import { markAccessed } from "./descriptor.ts";
 import { EventKind, interrupt } from "./interrupt.ts";
 import { currentStack, readStack, setCurrentPointer, setStackPointer } from "./stack.ts";
@@ -26,34 +34,47 @@ function selector(ir: Builder, value: Value): Value {
  * Intel SDM Vol. 2A, "IRET/IRETD/IRETQ—Interrupt Return", IA-32e-MODE.
  */
 function longReturn(size: Size): Routine {
-  return routine(`iretLong${size}`, { parameters: [], results: [], faults: true }, () => new Builder(), (ir) => {
-    ir.if(ir.ne(ir.and(ir.get("i32", State.flags), FlagBit.nt), 0), () => ir.fault(Vector.GP, 0));
-    const pointer = ir.get("i64", rsp);
-    const word = (index: number) => {
-      const value = ir.load(size === 16 ? "i16" : size === 32 ? "i32" : "i64", ir.add(pointer, (index * size) / 8), { stack: true });
-      return ir.zext(value, "i64");
-    };
-    const [rip, cs, flags, newPointer, ss] = [word(0), selector(ir, word(1)), low32(ir, word(2)), word(3), selector(ir, word(4))];
-    const cpl = ir.get("i32", State.cpl);
-    const code = findCode(ir, cs);
-    checkReturn(ir, code, cpl);
-    const rpl = ir.hold(ir.and(cs, 3));
-    const loadStack = checkReturnStack(ir, ss, code, rpl);
-    checkOffset(ir, code, rip);
-    markAccessed(ir, code.found);
-    writeEflags(ir, flags, changeableFlags(ir, size, cpl));
-    ir.set(State.cpl, rpl);
-    setCode(ir, code, rpl);
-    loadStack();
-    ir.if(
-      entersLong(ir, code),
-      () => ir.set(rsp, newPointer),
-      () => setStackPointer(ir, currentStack(ir), newPointer),
-    );
-    ir.if(ir.ltu(cpl, rpl), () => dropInnerSegments(ir));
-    ir.set(State.rip, rip);
-    ir.end("resynchronise");
-  });
+  return routine(
+    `iretLong${size}`,
+    { parameters: [], results: [], faults: true },
+    () => new Builder(),
+    (ir) => {
+      ir.if(ir.ne(ir.and(ir.get("i32", State.flags), FlagBit.nt), 0), () => ir.fault(Vector.GP, 0));
+      const pointer = ir.get("i64", rsp);
+      const word = (index: number) => {
+        const value = ir.load(size === 16 ? "i16" : size === 32 ? "i32" : "i64", ir.add(pointer, (index * size) / 8), {
+          stack: true,
+        });
+        return ir.zext(value, "i64");
+      };
+      const [rip, cs, flags, newPointer, ss] = [
+        word(0),
+        selector(ir, word(1)),
+        low32(ir, word(2)),
+        word(3),
+        selector(ir, word(4)),
+      ];
+      const cpl = ir.get("i32", State.cpl);
+      const code = findCode(ir, cs);
+      checkReturn(ir, code, cpl);
+      const rpl = ir.hold(ir.and(cs, 3));
+      const loadStack = checkReturnStack(ir, ss, code, rpl);
+      checkOffset(ir, code, rip);
+      markAccessed(ir, code.found);
+      writeEflags(ir, flags, changeableFlags(ir, size, cpl));
+      ir.set(State.cpl, rpl);
+      setCode(ir, code, rpl);
+      loadStack();
+      ir.if(
+        entersLong(ir, code),
+        () => ir.set(rsp, newPointer),
+        () => setStackPointer(ir, currentStack(ir), newPointer),
+      );
+      ir.if(ir.ltu(cpl, rpl), () => dropInnerSegments(ir));
+      ir.set(State.rip, rip);
+      ir.end("resynchronise");
+    },
+  );
 }
 
 /** IRET in real and virtual-8086 mode: EIP, CS and EFLAGS, without a look at tables. */
@@ -87,7 +108,17 @@ function virtualReturn(ir: Builder, ip: Value, cs: Value, flags: Value): void {
   load("cs", cs);
   (["ss", "es", "ds", "fs", "gs"] as const).forEach((name, index) => load(name, selector(ir, selectors[index]!)));
   ir.set(rsp, ir.and(esp!, 0xffffffff));
-  const all = FlagBit.tf | FlagBit.if | FlagBit.df | FlagBit.nt | FlagBit.iopl | FlagBit.vm | FlagBit.ac | FlagBit.vif | FlagBit.vip | FlagBit.id;
+  const all =
+    FlagBit.tf |
+    FlagBit.if |
+    FlagBit.df |
+    FlagBit.nt |
+    FlagBit.iopl |
+    FlagBit.vm |
+    FlagBit.ac |
+    FlagBit.vif |
+    FlagBit.vip |
+    FlagBit.id;
   writeEflags(ir, flags, ir.const("i32", all));
   ir.set(State.cpl, ir.const("i32", 3));
   ir.set(State.rip, ip);
@@ -106,53 +137,58 @@ function leaveTask(ir: Builder): void {
 
 /** IRET in every mode but 64-bit mode. */
 function legacyReturn(size: 16 | 32): Routine {
-  return routine(`iretLegacy${size}`, { parameters: [], results: [], faults: true }, () => new Builder(), (ir) => {
-    const protectedMode = ir.hold(isProtectionEnabled(ir));
-    const virtual = ir.hold(isVirtual8086(ir));
-    ir.if(ir.and(virtual, ir.ne(iopl(ir), 3)), () => ir.fault(Vector.GP, 0));
-    const plain = ir.and(protectedMode, ir.eqz(virtual));
-    ir.if(ir.and(plain, ir.ne(ir.and(ir.get("i32", State.flags), FlagBit.nt), 0)), () => leaveTask(ir));
-    const words = readStack(ir, size, 3);
-    const [ip, cs, flags] = [words[0]!, selector(ir, words[1]!), low32(ir, words[2]!)];
-    ir.if(ir.or(ir.eqz(protectedMode), virtual), () => realReturn(ir, size, ip, cs, flags));
-    const cpl = ir.get("i32", State.cpl);
-    if (size === 32) {
-      const wanted = ir.and(ir.ne(ir.and(flags, FlagBit.vm), 0), ir.eqz(cpl));
-      const long = ir.ne(ir.and(ir.get("i64", State.efer), 1 << 10), 0);
-      ir.if(ir.and(wanted, ir.eqz(long)), () => virtualReturn(ir, ip, cs, flags));
-    }
-    const code = findCode(ir, cs);
-    checkReturn(ir, code, cpl);
-    const rpl = ir.hold(ir.and(cs, 3));
-    const mask = ir.hold(changeableFlags(ir, size, cpl));
-    ir.if(
-      ir.eq(rpl, cpl),
-      () => {
-        checkOffset(ir, code, ip);
-        markAccessed(ir, code.found);
-        setCurrentPointer(ir, ir.add(ir.get("i64", rsp), (3 * size) / 8));
-        setCode(ir, code, rpl);
-      },
-      () => {
-        const [newPointer, newStack] = readStack(ir, size, 2, (3 * size) / 8);
-        const loadStack = checkReturnStack(ir, selector(ir, newStack!), code, rpl);
-        checkOffset(ir, code, ip);
-        markAccessed(ir, code.found);
-        ir.set(State.cpl, rpl);
-        setCode(ir, code, rpl);
-        loadStack();
-        ir.if(
-          entersLong(ir, code),
-          () => ir.set(rsp, newPointer!),
-          () => setStackPointer(ir, currentStack(ir), newPointer!),
-        );
-        dropInnerSegments(ir);
-      },
-    );
-    writeEflags(ir, flags, mask);
-    ir.set(State.rip, ip);
-    ir.end("resynchronise");
-  });
+  return routine(
+    `iretLegacy${size}`,
+    { parameters: [], results: [], faults: true },
+    () => new Builder(),
+    (ir) => {
+      const protectedMode = ir.hold(isProtectionEnabled(ir));
+      const virtual = ir.hold(isVirtual8086(ir));
+      ir.if(ir.and(virtual, ir.ne(iopl(ir), 3)), () => ir.fault(Vector.GP, 0));
+      const plain = ir.and(protectedMode, ir.eqz(virtual));
+      ir.if(ir.and(plain, ir.ne(ir.and(ir.get("i32", State.flags), FlagBit.nt), 0)), () => leaveTask(ir));
+      const words = readStack(ir, size, 3);
+      const [ip, cs, flags] = [words[0]!, selector(ir, words[1]!), low32(ir, words[2]!)];
+      ir.if(ir.or(ir.eqz(protectedMode), virtual), () => realReturn(ir, size, ip, cs, flags));
+      const cpl = ir.get("i32", State.cpl);
+      if (size === 32) {
+        const wanted = ir.and(ir.ne(ir.and(flags, FlagBit.vm), 0), ir.eqz(cpl));
+        const long = ir.ne(ir.and(ir.get("i64", State.efer), 1 << 10), 0);
+        ir.if(ir.and(wanted, ir.eqz(long)), () => virtualReturn(ir, ip, cs, flags));
+      }
+      const code = findCode(ir, cs);
+      checkReturn(ir, code, cpl);
+      const rpl = ir.hold(ir.and(cs, 3));
+      const mask = ir.hold(changeableFlags(ir, size, cpl));
+      ir.if(
+        ir.eq(rpl, cpl),
+        () => {
+          checkOffset(ir, code, ip);
+          markAccessed(ir, code.found);
+          setCurrentPointer(ir, ir.add(ir.get("i64", rsp), (3 * size) / 8));
+          setCode(ir, code, rpl);
+        },
+        () => {
+          const [newPointer, newStack] = readStack(ir, size, 2, (3 * size) / 8);
+          const loadStack = checkReturnStack(ir, selector(ir, newStack!), code, rpl);
+          checkOffset(ir, code, ip);
+          markAccessed(ir, code.found);
+          ir.set(State.cpl, rpl);
+          setCode(ir, code, rpl);
+          loadStack();
+          ir.if(
+            entersLong(ir, code),
+            () => ir.set(rsp, newPointer!),
+            () => setStackPointer(ir, currentStack(ir), newPointer!),
+          );
+          dropInnerSegments(ir);
+        },
+      );
+      writeEflags(ir, flags, mask);
+      ir.set(State.rip, ip);
+      ir.end("resynchronise");
+    },
+  );
 }
 
 /** Each ends the instruction: RIP, CS, RFLAGS and, where they are popped, RSP and SS are loaded. */

@@ -1,6 +1,20 @@
 import { Builder, routine } from "../../ir/builder.ts";
 import type { Value } from "../../ir/node.ts";
-import { Attribute, attributesOf, dplOf, has, is64Bit, isWritableData, segmentField, segmentSlotOf, setFromDescriptor, setNull, setNullStack, setSegment, virtual8086Attributes } from "../descriptors.ts";
+import {
+  Attribute,
+  attributesOf,
+  dplOf,
+  has,
+  is64Bit,
+  isWritableData,
+  segmentField,
+  segmentSlotOf,
+  setFromDescriptor,
+  setNull,
+  setNullStack,
+  setSegment,
+  virtual8086Attributes,
+} from "../descriptors.ts";
 import { isProtectionEnabled, isVirtual8086 } from "../eflags.ts";
 import { Vector } from "../exceptions.ts";
 import { Segment, State } from "../state.ts";
@@ -37,7 +51,10 @@ function checkData(ir: Builder, selector: Value, attributes: Value): void {
   const refuse = () => ir.fault(Vector.GP, selectorError(ir, selector));
   const executeOnly = ir.eq(ir.and(attributes, Attribute.code | Attribute.readable), Attribute.code);
   ir.if(ir.or(ir.eqz(has(ir, attributes, Attribute.application)), executeOnly), refuse);
-  const conforming = ir.eq(ir.and(attributes, Attribute.code | Attribute.conforming), Attribute.code | Attribute.conforming);
+  const conforming = ir.eq(
+    ir.and(attributes, Attribute.code | Attribute.conforming),
+    Attribute.code | Attribute.conforming,
+  );
   const outside = ir.or(ir.ltu(dpl, ir.and(selector, 3)), ir.ltu(dpl, cpl));
   ir.if(ir.and(ir.eqz(conforming), outside), refuse);
   ir.if(ir.eqz(has(ir, attributes, Attribute.present)), () => ir.fault(Vector.NP, selectorError(ir, selector)));

@@ -17,13 +17,18 @@ export function readTimestamp(ir: Builder): Value {
 }
 
 /** readMsr(index: i32) → i64: RDMSR at CPL 0. */
-export const readMsr = routine("readMsr", { parameters: ["i32"], results: ["i64"], faults: true }, () => new Builder(), (ir, index) => {
-  for (const msr of stateMsrs) ir.if(ir.eq(index!, msr.index), () => ir.return(ir.get("i64", msr.slot)));
-  ir.if(ir.eq(index!, Msr.timeStampCounter), () => ir.return(readTimestamp(ir)));
-  ir.if(ir.eq(index!, Msr.efer), () => ir.return(ir.get("i64", State.efer)));
-  ir.if(ir.ne(ir.host("rdmsr", index!), 0), () => refuse(ir));
-  ir.return(ir.get("i64", State.hostValue));
-});
+export const readMsr = routine(
+  "readMsr",
+  { parameters: ["i32"], results: ["i64"], faults: true },
+  () => new Builder(),
+  (ir, index) => {
+    for (const msr of stateMsrs) ir.if(ir.eq(index!, msr.index), () => ir.return(ir.get("i64", msr.slot)));
+    ir.if(ir.eq(index!, Msr.timeStampCounter), () => ir.return(readTimestamp(ir)));
+    ir.if(ir.eq(index!, Msr.efer), () => ir.return(ir.get("i64", State.efer)));
+    ir.if(ir.ne(ir.host("rdmsr", index!), 0), () => refuse(ir));
+    ir.return(ir.get("i64", State.hostValue));
+  },
+);
 
 /** Some byte of `value` is no memory type: 2, 3, or 8 and above. */
 function hasBadMemoryType(ir: Builder, value: Value): Value {
@@ -57,25 +62,30 @@ function writeEfer(ir: Builder, value: Value): void {
 }
 
 /** writeMsr(index: i32, value: i64): WRMSR at CPL 0. #GP(0) for a value that the register does not take. */
-export const writeMsr = routine("writeMsr", { parameters: ["i32", "i64"], results: [], faults: true }, () => new Builder(), (ir, index, value) => {
-  for (const { index: each, slot, rule } of stateMsrs) {
-    ir.if(ir.eq(index!, each), () => {
-      const wrong = breaks(ir, rule, value!);
-      if (wrong !== undefined) ir.if(wrong, () => refuse(ir));
-      ir.set(slot, value!);
+export const writeMsr = routine(
+  "writeMsr",
+  { parameters: ["i32", "i64"], results: [], faults: true },
+  () => new Builder(),
+  (ir, index, value) => {
+    for (const { index: each, slot, rule } of stateMsrs) {
+      ir.if(ir.eq(index!, each), () => {
+        const wrong = breaks(ir, rule, value!);
+        if (wrong !== undefined) ir.if(wrong, () => refuse(ir));
+        ir.set(slot, value!);
+        ir.return();
+      });
+    }
+    ir.if(ir.eq(index!, Msr.efer), () => {
+      writeEfer(ir, value!);
       ir.return();
     });
-  }
-  ir.if(ir.eq(index!, Msr.efer), () => {
-    writeEfer(ir, value!);
+    ir.if(ir.eq(index!, Msr.timeStampCounter), () => {
+      ir.host("timestamp");
+      ir.set(State.tscOffset, ir.sub(value!, ir.get("i64", State.hostValue)));
+      ir.return();
+    });
+    ir.set(State.hostValue, value!);
+    ir.if(ir.ne(ir.host("wrmsr", index!), 0), () => refuse(ir));
     ir.return();
-  });
-  ir.if(ir.eq(index!, Msr.timeStampCounter), () => {
-    ir.host("timestamp");
-    ir.set(State.tscOffset, ir.sub(value!, ir.get("i64", State.hostValue)));
-    ir.return();
-  });
-  ir.set(State.hostValue, value!);
-  ir.if(ir.ne(ir.host("wrmsr", index!), 0), () => refuse(ir));
-  ir.return();
-});
+  },
+);

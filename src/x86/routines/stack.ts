@@ -69,7 +69,10 @@ export function crossesPage(ir: Builder, address: Value, bytes: Value): Value {
 function currentRange(ir: Builder, pointer: Value, bytes: Value): Value {
   const address = ir.variable(pointer);
   ir.if(ir.eqz(is64Bit(ir)), () => {
-    ir.assign(address, stackRange(ir, currentStack(ir), pointer, bytes, () => ir.fault(Vector.SS, 0)));
+    ir.assign(
+      address,
+      stackRange(ir, currentStack(ir), pointer, bytes, () => ir.fault(Vector.SS, 0)),
+    );
   });
   return ir.read(address);
 }

@@ -24,7 +24,12 @@ export interface TaskTransfer {
  * Checks a TSS and switches to its task. A TSS that cannot be used is #GP, or #TS on the way back out of a nested task.
  * @returns the exception that the new task begins with: its vector, −1 for none, and its error code.
  */
-export function enterTask(ir: Builder, selector: Value, busy: "available" | "busy", transfer: TaskTransfer): [vector: Value, errorCode: Value] {
+export function enterTask(
+  ir: Builder,
+  selector: Value,
+  busy: "available" | "busy",
+  transfer: TaskTransfer,
+): [vector: Value, errorCode: Value] {
   const { kind, external, errorCode } = transfer;
   const vector = busy === "busy" ? Vector.TS : Vector.GP;
   const refuse = () => ir.fault(vector, selectorError(ir, selector, external));
@@ -33,7 +38,9 @@ export function enterTask(ir: Builder, selector: Value, busy: "available" | "bus
   const attributes = ir.hold(attributesOf(ir, descriptor));
   const wanted = busy === "busy" ? SystemType.tss16Busy : SystemType.tss16Available;
   ir.if(ir.ne(ir.and(attributes, 0x17), wanted), refuse);
-  ir.if(ir.eqz(has(ir, attributes, Attribute.present)), () => ir.fault(Vector.NP, selectorError(ir, selector, external)));
+  ir.if(ir.eqz(has(ir, attributes, Attribute.present)), () =>
+    ir.fault(Vector.NP, selectorError(ir, selector, external)),
+  );
   return ir.call(taskSwitch, selector, ir.const("i32", kind), external, errorCode) as [Value, Value];
 }
 

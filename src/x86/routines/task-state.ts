@@ -56,11 +56,25 @@ function field(ir: Builder, format: TaskFormat, base: Value, offset: number, ind
   return ir.add(base, offset + index * (format.word === "i16" ? 2 : 4));
 }
 /** Stores an i32 in a field of the format's width. */
-export function storeField(ir: Builder, format: TaskFormat, base: Value, offset: number, index: number, value: Value): void {
+export function storeField(
+  ir: Builder,
+  format: TaskFormat,
+  base: Value,
+  offset: number,
+  index: number,
+  value: Value,
+): void {
   ir.store(field(ir, format, base, offset, index), ir.resize(value, format.word), system);
 }
 /** A selector: 16 bits in either format, and nothing else of the field is written. */
-export function storeSelector(ir: Builder, format: TaskFormat, base: Value, offset: number, index: number, value: Value): void {
+export function storeSelector(
+  ir: Builder,
+  format: TaskFormat,
+  base: Value,
+  offset: number,
+  index: number,
+  value: Value,
+): void {
   ir.store(field(ir, format, base, offset, index), ir.trunc(value, "i16"), system);
 }
 /** Loads a field, zero-extended to i32. */

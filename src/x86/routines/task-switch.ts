@@ -1,6 +1,22 @@
 import { Builder, routine } from "../../ir/builder.ts";
 import type { Value, Variable } from "../../ir/node.ts";
-import { Attribute, SystemType, attributesOf, baseOf, dplOf, has, isCode, isWritableData, limitOf, segmentField, selectorOf, setFromDescriptor, setNull, setSegment, virtual8086Attributes } from "../descriptors.ts";
+import {
+  Attribute,
+  SystemType,
+  attributesOf,
+  baseOf,
+  dplOf,
+  has,
+  isCode,
+  isWritableData,
+  limitOf,
+  segmentField,
+  selectorOf,
+  setFromDescriptor,
+  setNull,
+  setSegment,
+  virtual8086Attributes,
+} from "../descriptors.ts";
 import { FlagBit, readEflags, writeEflags } from "../eflags.ts";
 import { Vector } from "../exceptions.ts";
 import { Cr0 } from "../paging.ts";
@@ -37,8 +53,12 @@ export interface TaskTarget extends FoundDescriptor {
 function save(ir: Builder, format: TaskFormat, base: Value, flags: Value): void {
   storeField(ir, format, base, format.eip, 0, ir.trunc(ir.get("i64", State.rip), "i32"));
   storeField(ir, format, base, format.eflags, 0, flags);
-  taskRegisters.forEach((name, index) => storeField(ir, format, base, format.registers, index, ir.get("i32", gprSlot(Gpr[name]))));
-  format.segmentNames.forEach((name, index) => storeSelector(ir, format, base, format.segments, index, selectorOf(ir, name)));
+  taskRegisters.forEach((name, index) =>
+    storeField(ir, format, base, format.registers, index, ir.get("i32", gprSlot(Gpr[name]))),
+  );
+  format.segmentNames.forEach((name, index) =>
+    storeSelector(ir, format, base, format.segments, index, selectorOf(ir, name)),
+  );
 }
 
 /** What a TSS holds, read before anything changes; selectors of a format that lacks them are 0. */
@@ -63,9 +83,14 @@ function read(ir: Builder, format: TaskFormat, base: Value, into: Loaded): void 
   if (format.cr3 !== undefined) ir.assign(into.cr3, loadField(ir, format, base, format.cr3));
   ir.assign(into.eip, loadField(ir, format, base, format.eip));
   ir.assign(into.eflags, loadField(ir, format, base, format.eflags));
-  into.registers.forEach((variable, index) => ir.assign(variable, loadField(ir, format, base, format.registers, index)));
+  into.registers.forEach((variable, index) =>
+    ir.assign(variable, loadField(ir, format, base, format.registers, index)),
+  );
   format.segmentNames.forEach((name, index) => {
-    ir.assign(into.selectors[name as keyof Loaded["selectors"]], loadSelector(ir, format, base, format.segments, index));
+    ir.assign(
+      into.selectors[name as keyof Loaded["selectors"]],
+      loadSelector(ir, format, base, format.segments, index),
+    );
   });
   ir.assign(into.ldt, loadSelector(ir, format, base, format.ldt));
   if (format.trap !== undefined) ir.assign(into.trap, ir.and(loadField(ir, format, base, format.trap), 1));
@@ -77,7 +102,11 @@ function raise(ir: Builder, vector: number, code: Value): void {
 }
 
 /** Reads a descriptor for the new task; one outside its table is #TS. */
-function find(ir: Builder, selector: Value, external: Value): { found: FoundDescriptor; attributes: Value; refuse: () => void } {
+function find(
+  ir: Builder,
+  selector: Value,
+  external: Value,
+): { found: FoundDescriptor; attributes: Value; refuse: () => void } {
   const refuse = () => raise(ir, Vector.TS, selectorError(ir, selector, external));
   const [descriptor, address] = ir.call(readDescriptor, selector) as [Value, Value];
   ir.if(ir.eq(address, -1), refuse);
@@ -90,7 +119,12 @@ function loadLdt(ir: Builder, selector: Value, external: Value): void {
     const { found, attributes, refuse } = find(ir, selector, external);
     const usable = ir.eq(ir.and(attributes, 0x9f), Attribute.present | SystemType.ldt);
     ir.if(ir.eqz(usable), refuse);
-    setSegment(ir, segmentSlot("ldtr"), { selector, base: baseOf(ir, found.descriptor), limit: limitOf(ir, found.descriptor), attributes });
+    setSegment(ir, segmentSlot("ldtr"), {
+      selector,
+      base: baseOf(ir, found.descriptor),
+      limit: limitOf(ir, found.descriptor),
+      attributes,
+    });
   });
 }
 
@@ -101,7 +135,9 @@ function loadCode(ir: Builder, selector: Value, external: Value): void {
   const dpl = ir.hold(dplOf(ir, attributes));
   const wrongLevel = ir.select(has(ir, attributes, Attribute.conforming), ir.ltu(rpl, dpl), ir.ne(rpl, dpl));
   ir.if(ir.or(ir.eqz(isCode(ir, attributes)), wrongLevel), refuse);
-  ir.if(ir.eqz(has(ir, attributes, Attribute.present)), () => raise(ir, Vector.NP, selectorError(ir, selector, external)));
+  ir.if(ir.eqz(has(ir, attributes, Attribute.present)), () =>
+    raise(ir, Vector.NP, selectorError(ir, selector, external)),
+  );
   markAccessed(ir, found);
   setFromDescriptor(ir, segmentSlot("cs"), selector, found.descriptor);
 }
@@ -112,7 +148,9 @@ function loadStack(ir: Builder, selector: Value, external: Value): void {
   const cpl = ir.get("i32", State.cpl);
   const wrongLevel = ir.or(ir.ne(ir.and(selector, 3), cpl), ir.ne(dplOf(ir, attributes), cpl));
   ir.if(ir.or(ir.eqz(isWritableData(ir, attributes)), wrongLevel), refuse);
-  ir.if(ir.eqz(has(ir, attributes, Attribute.present)), () => raise(ir, Vector.SS, selectorError(ir, selector, external)));
+  ir.if(ir.eqz(has(ir, attributes, Attribute.present)), () =>
+    raise(ir, Vector.SS, selectorError(ir, selector, external)),
+  );
   markAccessed(ir, found);
   setFromDescriptor(ir, segmentSlot("ss"), selector, found.descriptor);
 }
@@ -126,7 +164,9 @@ function loadData(ir: Builder, name: Segment, selector: Value, external: Value):
     const outside = ir.or(ir.ltu(dpl, ir.get("i32", State.cpl)), ir.ltu(dpl, ir.and(selector, 3)));
     const bits = Attribute.code | Attribute.conforming;
     ir.if(ir.and(outside, ir.ne(ir.and(attributes, bits), bits)), refuse);
-    ir.if(ir.eqz(has(ir, attributes, Attribute.present)), () => raise(ir, Vector.NP, selectorError(ir, selector, external)));
+    ir.if(ir.eqz(has(ir, attributes, Attribute.present)), () =>
+      raise(ir, Vector.NP, selectorError(ir, selector, external)),
+    );
     markAccessed(ir, found);
     setFromDescriptor(ir, segmentSlot(name), selector, found.descriptor);
   });
@@ -137,7 +177,12 @@ function loadVirtual(ir: Builder, loaded: Loaded): void {
   for (const name of segments) {
     const selector = ir.read(loaded.selectors[name]);
     const base = ir.zext(ir.shl(selector, 4), "i64");
-    setSegment(ir, segmentSlot(name), { selector, base, limit: ir.const("i32", 0xffff), attributes: ir.const("i32", virtual8086Attributes) });
+    setSegment(ir, segmentSlot(name), {
+      selector,
+      base,
+      limit: ir.const("i32", 0xffff),
+      attributes: ir.const("i32", virtual8086Attributes),
+    });
   }
   ir.set(State.cpl, ir.const("i32", 3));
 }
@@ -175,7 +220,15 @@ function clearOldBusy(ir: Builder): void {
 }
 
 /** Loads the new task's state, then its segments one by one; from here on exceptions are the new task's. */
-function enterTask(ir: Builder, target: TaskTarget, base: Value, loaded: Loaded, kind: Value, external: Value, errorCode: Value): void {
+function enterTask(
+  ir: Builder,
+  target: TaskTarget,
+  base: Value,
+  loaded: Loaded,
+  kind: Value,
+  external: Value,
+  errorCode: Value,
+): void {
   const wide = ir.hold(has(ir, target.attributes, 8));
   const busy = ir.or(target.attributes, 2);
   setSegment(ir, tr, { selector: target.selector, base, limit: limitOf(ir, target.descriptor), attributes: busy });
@@ -200,7 +253,8 @@ function enterTask(ir: Builder, target: TaskTarget, base: Value, loaded: Loaded,
     () => {
       loadCode(ir, cs, external);
       loadStack(ir, ir.read(loaded.selectors.ss), external);
-      for (const name of ["ds", "es", "fs", "gs"] as const) loadData(ir, name, ir.read(loaded.selectors[name]), external);
+      for (const name of ["ds", "es", "fs", "gs"] as const)
+        loadData(ir, name, ir.read(loaded.selectors[name]), external);
     },
   );
   ir.call(mmu.updateMode);
