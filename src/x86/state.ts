@@ -4,7 +4,24 @@
  */
 
 /** General registers in ModR/M order. */
-export const Gpr = { rax: 0, rcx: 1, rdx: 2, rbx: 3, rsp: 4, rbp: 5, rsi: 6, rdi: 7, r8: 8, r9: 9, r10: 10, r11: 11, r12: 12, r13: 13, r14: 14, r15: 15 } as const;
+export const Gpr = {
+  rax: 0,
+  rcx: 1,
+  rdx: 2,
+  rbx: 3,
+  rsp: 4,
+  rbp: 5,
+  rsi: 6,
+  rdi: 7,
+  r8: 8,
+  r9: 9,
+  r10: 10,
+  r11: 11,
+  r12: 12,
+  r13: 13,
+  r14: 14,
+  r15: 15,
+} as const;
 export type Gpr = keyof typeof Gpr;
 
 /** Segment registers in Sreg order, then the two system ones. */
@@ -44,6 +61,8 @@ export const State = {
   shadow: reserve(4),
   /** Non-zero: x87/SSE instructions must look at CR0 and CR4 before they run. */
   fpuTrap: reserve(4),
+  /** Non-zero: CPL 3 with EFLAGS.AC and CR0.AM; misaligned accesses are #AC(0), and no access hits the TLB. */
+  alignmentCheck: reserve(4),
   /** The exception that an instruction raised: vector, and error code or −1 for none. */
   faultVector: reserve(4),
   faultCode: reserve(4),

@@ -1,8 +1,9 @@
 /** Chooses how a memory operand is addressed, and sets the registers so that the address comes out right. */
+import { defaultSelectors } from "./cases.ts";
 import type { Draft, MemoryOperand } from "./draft.ts";
 import { PAIRS_16, type Address } from "./encode.ts";
 import { integer } from "./values.ts";
-import { CODE, WINDOW, ldtSelector } from "./wire.ts";
+import { CODE, DESCRIPTORS, WINDOW, ldtSelector } from "./wire.ts";
 
 const Prefix = { es: 0x26, cs: 0x2e, ss: 0x36, ds: 0x3e, fs: 0x64, gs: 0x65 } as const;
 
@@ -31,16 +32,20 @@ function chooseSegment(draft: Draft, size: 16 | 32 | 64): { segment: number | un
     draft.bases = random.oneIn(2) ? [base, 0x5000n] : [0x5000n, base];
     return { segment: draft.bases[0] === base ? Prefix.fs : Prefix.gs, base };
   }
+  const { fs, ds } = draft.selectors!;
   const based = BigInt(WINDOW - 0x1000);
-  const selectors = draft.selectors;
-  if (selectors?.fs !== ldtSelector(2)) return { segment: undefined, base: mode === 16 ? based : 0n };
+  const flat = mode === 16 ? based : 0n;
+  const special = DESCRIPTORS[ds >> 3];
+  if ((ds & 4) !== 0 && ds !== ldtSelector(1) && special !== undefined)
+    return { segment: Prefix.ds, base: BigInt(special.base) };
+  if (fs !== ldtSelector(2)) return { segment: undefined, base: flat };
+  if (draft.selectors!.ss !== defaultSelectors(mode)!.ss) return { segment: Prefix.fs, base: based };
   if (size === 16 && mode === 32) return { segment: Prefix.fs, base: based };
   if (random.oneIn(8)) return { segment: Prefix.fs, base: based };
   if (random.oneIn(8)) return { segment: Prefix.gs, base: BigInt(WINDOW) };
-  if (random.oneIn(8))
-    return { segment: random.pick([Prefix.es, Prefix.ss, Prefix.ds]), base: mode === 16 ? based : 0n };
-  if (mode === 32 && random.oneIn(12)) return { segment: Prefix.cs, base: 0n };
-  return { segment: undefined, base: mode === 16 ? based : 0n };
+  if (random.oneIn(8)) return { segment: random.pick([Prefix.es, Prefix.ss, Prefix.ds]), base: flat };
+  if (random.oneIn(12)) return { segment: Prefix.cs, base: mode === 16 ? BigInt(CODE) : 0n };
+  return { segment: undefined, base: flat };
 }
 
 function relative(size: 16 | 32 | 64, segment: number | undefined, displacement: bigint): Address {

@@ -5,10 +5,21 @@
 import { bytesOf, stackPointer, windowAddress } from "./cases.ts";
 import type { Draft } from "./draft.ts";
 import { integer, mxcsr } from "./values.ts";
-import { Access, CODE, CODE_SIZE, USER_CODE_32, USER_CODE_64, USER_DATA, WINDOW_SIZE, ldtSelector } from "./wire.ts";
+import {
+  Access,
+  CODE,
+  CODE_SIZE,
+  USER_CODE_32,
+  USER_CODE_64,
+  USER_DATA,
+  WINDOW,
+  WINDOW_SIZE,
+  ldtSelector,
+} from "./wire.ts";
 
 const [RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI] = [0, 1, 2, 3, 4, 5, 6, 7] as const;
 const TRAP_FLAG = 0x100;
+const ALIGNMENT_CHECK = 0x40000;
 
 /** Changes a draft in place. */
 export function adjust(draft: Draft): void {
@@ -16,12 +27,21 @@ export function adjust(draft: Draft): void {
   const { options } = form.encoding;
   if (options.has("lock") && draft.memory !== undefined && random.oneIn(4)) parts.prefixes.push(0xf0);
   if (options.has("rep") && random.oneIn(2)) parts.prefixes.push(random.pick([0xf2, 0xf3]));
+  if (draft.memory !== undefined && random.oneIn(40)) draft.rflags |= ALIGNMENT_CHECK;
+  if (usesMemory(draft) && random.oneIn(40)) draft.pages = random.pick(PROTECTED);
   for (const [names, change] of ADJUSTMENTS) if (names.test(mnemonic)) change(draft);
   if (isString(draft)) adjustString(draft);
   adjustBranch(draft);
   adjustSelectors(draft);
-  if (draft.memory !== undefined && random.oneIn(40)) draft.pages = random.pick(PROTECTED);
   if (draft.memory !== undefined && random.oneIn(40)) draft.memory.offset = random.oneIn(2) ? WINDOW_SIZE - 1 : -1;
+}
+
+function usesMemory(draft: Draft): boolean {
+  return (
+    draft.memory !== undefined ||
+    isString(draft) ||
+    /^(push|pop|call|ret|enter|leave|int|iret|xlat|maskmov)/.test(draft.mnemonic)
+  );
 }
 
 const PROTECTED: readonly (readonly [Access, Access])[] = [
@@ -52,8 +72,9 @@ function setRm(draft: Draft, value: bigint, bits: number): void {
 
 /** What lies on the stack's top. */
 function setStack(draft: Draft, bytes: Uint8Array): void {
-  const { gpr, form } = draft;
-  const offset = Number(BigInt.asUintN(32, gpr[RSP]!) - BigInt.asUintN(32, stackPointer(form.mode, 0)));
+  const { gpr, form, selectors } = draft;
+  const based = form.mode === 16 || selectors?.ss === ldtSelector(1);
+  const offset = Number(based ? (gpr[RSP]! & 0xffffn) - 0x1000n : BigInt.asUintN(32, gpr[RSP]!) - BigInt(WINDOW));
   draft.patches.push({ offset, bytes });
 }
 
@@ -76,8 +97,8 @@ const ADJUSTMENTS: readonly (readonly [RegExp, (draft: Draft) => void])[] = [
     gpr[RBX] = windowAddress(form.mode, random.below(WINDOW_SIZE - 0x80));
   }],
   [/^(leave|enter)$/, (draft) => {
-    const { random, gpr, parts, form } = draft;
-    gpr[RBP] = stackPointer(form.mode, 0x800 + 8 * random.below(0x180));
+    const { random, gpr, parts } = draft;
+    gpr[RBP] = gpr[RSP]! + BigInt(8 * random.below(0x180)) - 0x400n;
     parts.immediates = [BigInt(random.oneIn(8) ? 0x4000 : random.below(0x400)), BigInt(random.oneIn(4) ? random.below(256) : random.below(4))];
   }],
   [/^popf/, (draft) => setStack(draft, bytesOf(integer(draft.random) & ~BigInt(TRAP_FLAG), 8))],
@@ -193,7 +214,11 @@ function adjustBranch(draft: Draft): void {
   const inPage = random.oneIn(2) ? codeOffset + 0x40 + random.below(0x400) : random.below(CODE_SIZE);
   const inside =
     BigInt(stepped ? inPage : codeOffset + 0x40 + random.below(0x400)) + (form.mode === 16 ? 0n : BigInt(CODE));
-  const goal = stepped && random.oneIn(4) ? integer(random) : inside;
+  // A bad target and a bad stack at once: which counts is up to the implementation.
+  const goal =
+    stepped && draft.pages[1] === Access.write && draft.pages[0] === Access.write && random.oneIn(4)
+      ? integer(random)
+      : inside;
   const bits = form.operandSize === 0 ? form.mode : form.operandSize;
   if (returns) setStack(draft, bytesOf(goal, bits / 8));
   else setRm(draft, BigInt.asUintN(bits, goal), bits);

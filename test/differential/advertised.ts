@@ -32,8 +32,11 @@ const WHEN_DESCRIBED: Readonly<Record<string, string>> = {
 /** Undefined to guests although no CPUID bit says so: what else shares an advertised feature or is always there. */
 const HYPERCALLS = /^(Vmcall|Vmmcall)$/;
 
-/** `valid`: ours must agree. `nop`: a hint of a later processor. `undefined`: #UD. */
-export type Expectation = "valid" | "nop" | "undefined";
+/** UD0, UD1 and UD2 are #UD either way. */
+const UNDEFINED = /^Ud[012]/;
+
+/** `valid`: ours must agree. `nop`: a hint of a later processor. `undefined`: #UD. `either`: described or not. */
+export type Expectation = "valid" | "nop" | "undefined" | "either";
 
 /** What our decoder must make of what iced made of the same bytes. */
 export function expectationOf(
@@ -42,6 +45,7 @@ export function expectationOf(
   mnemonics: ReadonlySet<string>,
 ): Expectation {
   if (!iced.valid) return "undefined";
+  if (UNDEFINED.test(iced.code)) return "either";
   if (HYPERCALLS.test(iced.code)) return "valid";
   const advertised = iced.features.every((feature) => {
     const described = WHEN_DESCRIBED[feature];

@@ -21,6 +21,7 @@ import {
   WINDOW_SIZE,
   ldtSelector,
   type Case,
+  type Mode,
   type Patch,
   type Selectors,
 } from "./wire.ts";
@@ -57,6 +58,15 @@ export interface Draft {
 /** DS and ES with bases, which 64-bit mode ignores. */
 const BASED_64: Selectors = { cs: USER_CODE_64, ss: USER_DATA, ds: ldtSelector(2), es: ldtSelector(3), fs: 0, gs: 0 };
 
+/** Now and then a data segment that is limited, read-only, expand-down or absent, or a stack of the other size. */
+function chooseSelectors(random: Random, mode: Mode): Selectors | undefined {
+  const usual = defaultSelectors(mode);
+  if (usual === undefined) return random.oneIn(16) ? BASED_64 : undefined;
+  if (random.oneIn(12)) return { ...usual, ds: random.pick([3, 4, 5].map(ldtSelector)) };
+  if (random.oneIn(12)) return { ...usual, ss: ldtSelector(mode === 32 ? 1 : 2) };
+  return usual;
+}
+
 /** Bytes given to memory operands whose letter says no size: more than FXSAVE's. */
 const UNSIZED = 64;
 
@@ -86,22 +96,30 @@ export function draftOf(random: Random, form: Form, mnemonic: string): Draft {
   for (const operand of encoding.operands)
     if (immediateBytes(operand, form, mode) > 0) parts.immediates.push(integer(random));
   const inMemory = form.operand === "memory";
+  const selectors = chooseSelectors(random, mode);
   const rm = rmOperand(encoding);
   const size = (rm === undefined ? undefined : operandBytes(rm, operandSize)) ?? UNSIZED;
   return {
     random, form, mnemonic, parts,
-    gpr: randomRegisters(random, mode),
+    gpr: registersFor(random, mode, selectors),
     rflags: randomFlags(random),
     fx: stateFor(random, form, mnemonic),
     memory: inMemory ? memoryOperand(random, form, mnemonic, size) : undefined,
     keep: new Set(),
     patches: [],
-    selectors: mode === 64 && random.oneIn(16) ? BASED_64 : defaultSelectors(mode),
+    selectors,
     bases: undefined,
     pages: [Access.write, Access.write],
     codeOffset: 0x100,
     rewrite: undefined,
   }; // prettier-ignore
+}
+
+/** Random registers, with a stack pointer that suits SS. */
+function registersFor(random: Random, mode: Mode, selectors: Selectors | undefined): BigUint64Array {
+  const gpr = randomRegisters(random, mode);
+  if (mode !== 64 && selectors?.ss !== defaultSelectors(mode)?.ss) gpr[4] = BigInt(0x1800 + 8 * random.below(0x200));
+  return gpr;
 }
 
 function memoryOperand(random: Random, form: Form, mnemonic: string, size: number): MemoryOperand {
@@ -137,7 +155,8 @@ function stateFor(random: Random, form: Form, mnemonic: string): Uint8Array | un
 /** Makes the case: places the memory operand, and encodes. */
 export function finish(draft: Draft): Case {
   const { form, parts, memory, gpr } = draft;
-  if (form.mode === 16) gpr[4] = BigInt((STACK_HIGH << 16) >>> 0) | BigInt.asUintN(16, gpr[4]!);
+  const { ss } = draft.selectors ?? {};
+  if (ss === ldtSelector(1)) gpr[4] = BigInt((STACK_HIGH << 16) >>> 0) | BigInt.asUintN(16, gpr[4]!);
   const patches = [...draft.patches];
   if (memory !== undefined) {
     const first = Math.max(0, -memory.offset);

@@ -13,6 +13,7 @@ export const hostRange = routine(
   (ir, address, bytes, write) => {
     const inPage = ir.and(ir.trunc(address, "i32"), 0xfff);
     ir.if(ir.ltu(4096, ir.add(inPage, bytes)), () => ir.return(ir.const("i32", 0)));
+    ir.if(ir.ne(ir.get("i32", State.alignmentCheck), 0), () => ir.return(ir.const("i32", 0)));
     const page = ir.hold(ir.and(address, -4096n));
     const index = ir.and(ir.trunc(ir.shr(address, 12 - TlbEntry.shift), "i32"), ir.get("i32", State.tlbMask));
     const entry = ir.hold(ir.add(ir.get("i32", State.tlbBank), index));

@@ -95,7 +95,10 @@ function attributes(ir: Builder, walk: Walk, rights: Value, entry: Value, large:
   const mayWrite = ir.or(ir.ne(ir.and(rights, Pte.writable), 0), ir.and(ir.eqz(walk.user), ir.eqz(wp)));
   const dirty = ir.or(ir.ne(ir.and(entry, Pte.dirty), 0), ir.ne(ir.and(walk.flags, AccessFlag.write), 0));
   const global = ir.and(ir.ne(ir.and(entry, Pte.global), 0), ir.ne(ir.and(ir.get("i64", State.cr4), Cr4.pge), 0));
-  return ir.or(ir.or(bit(ir.and(mayWrite, dirty), PageAttribute.writable), bit(global, PageAttribute.global)), bit(large, PageAttribute.large));
+  return ir.or(
+    ir.or(bit(ir.and(mayWrite, dirty), PageAttribute.writable), bit(global, PageAttribute.global)),
+    bit(large, PageAttribute.large),
+  );
 }
 
 /** PAE and 4-level paging: entries of 8 bytes. */
@@ -107,7 +110,9 @@ function walkWide(walk: Walk, again: Loop, long: Value): void {
   const rights = ir.variable(ir.const("i64", Pte.writable | Pte.user));
   const forbidden = ir.variable(ir.const("i64", 0));
   const nxe = ir.ne(ir.and(ir.get("i64", State.efer), Efer.nxe), 0);
-  const alwaysReserved = ir.hold(ir.select(nxe, ir.const("i64", reservedAddress), ir.const("i64", reservedAddress | Pte.noExecute)));
+  const alwaysReserved = ir.hold(
+    ir.select(nxe, ir.const("i64", reservedAddress), ir.const("i64", reservedAddress | Pte.noExecute)),
+  );
   ir.loop((down) => {
     const now = ir.read(level);
     const shift = ir.hold(ir.zext(ir.add(ir.mul(now, 9), 3), "i64"));
@@ -125,7 +130,9 @@ function walkWide(walk: Walk, again: Loop, long: Value): void {
     const ofPdpte = ir.select(pdpte, ir.const("i64", 0x8000_0000_0000_01e6n), ir.const("i64", 0));
     const ofTop = ir.select(ir.eq(now, 4), ir.const("i64", Pte.large), ir.const("i64", 0));
     const reserved = ir.or(ir.or(alwaysReserved, misaligned), ir.or(ofPdpte, ofTop));
-    ir.if(ir.ne(ir.and(entry, reserved), 0), () => pageFault(walk, ir.const("i32", PageFault.present | PageFault.reserved)));
+    ir.if(ir.ne(ir.and(entry, reserved), 0), () =>
+      pageFault(walk, ir.const("i32", PageFault.present | PageFault.reserved)),
+    );
     ir.if(ir.eqz(pdpte), () => {
       ir.assign(rights, ir.and(ir.read(rights), entry));
       ir.assign(forbidden, ir.or(ir.read(forbidden), entry));
@@ -136,7 +143,13 @@ function walkWide(walk: Walk, again: Loop, long: Value): void {
         const gathered = ir.read(rights);
         checkRights(walk, gathered, ir.lts(ir.read(forbidden), 0));
         const dirty = ir.ne(ir.and(flags, AccessFlag.write), 0);
-        mark(ir, again, host, entry, ir.select(dirty, ir.const("i64", Pte.accessed | Pte.dirty), ir.const("i64", Pte.accessed)));
+        mark(
+          ir,
+          again,
+          host,
+          entry,
+          ir.select(dirty, ir.const("i64", Pte.accessed | Pte.dirty), ir.const("i64", Pte.accessed)),
+        );
         const base = ir.and(entry, ir.and(ir.xor(span, -1n), frameMask));
         ir.return(ir.or(base, ir.and(address, span)), attributes(ir, walk, gathered, entry, ir.ltu(1, now)));
       },
@@ -161,7 +174,8 @@ function walkNarrow(walk: Walk, again: Loop): void {
     return [host, entry];
   };
   const accessed = ir.const("i32", Pte.accessed);
-  const leafMark = () => ir.select(ir.ne(ir.and(flags, AccessFlag.write), 0), ir.const("i32", Pte.accessed | Pte.dirty), accessed);
+  const leafMark = () =>
+    ir.select(ir.ne(ir.and(flags, AccessFlag.write), 0), ir.const("i32", Pte.accessed | Pte.dirty), accessed);
   const executable = ir.const("i1", 0);
   const [directoryHost, directory] = entryAt(ir.and(ir.get("i64", State.cr3), 0xfffff000), 22);
   const pse = ir.ne(ir.and(ir.get("i64", State.cr4), Cr4.pse), 0);
@@ -173,14 +187,20 @@ function walkNarrow(walk: Walk, again: Loop): void {
     mark(ir, again, directoryHost, directory, leafMark());
     const high = ir.shl(ir.and(ir.shr(word(directory), 13), 0xff), 32);
     const base = ir.or(ir.and(word(directory), 0xffc00000), high);
-    ir.return(ir.or(base, ir.and(address, 0x3fffff)), attributes(ir, walk, word(directory), word(directory), ir.const("i1", 1)));
+    ir.return(
+      ir.or(base, ir.and(address, 0x3fffff)),
+      attributes(ir, walk, word(directory), word(directory), ir.const("i1", 1)),
+    );
   });
   mark(ir, again, directoryHost, directory, accessed);
   const [host, entry] = entryAt(ir.and(word(directory), 0xfffff000), 12);
   const rights = ir.hold(word(ir.and(directory, entry)));
   checkRights(walk, rights, executable);
   mark(ir, again, host, entry, leafMark());
-  ir.return(ir.or(ir.and(word(entry), 0xfffff000), ir.and(address, 0xfff)), attributes(ir, walk, rights, word(entry), ir.const("i1", 0)));
+  ir.return(
+    ir.or(ir.and(word(entry), 0xfffff000), ir.and(address, 0xfff)),
+    attributes(ir, walk, rights, word(entry), ir.const("i1", 0)),
+  );
 }
 
 /**

@@ -1,6 +1,7 @@
 import { Builder, routine } from "../../ir/builder.ts";
 import type { Routine } from "../../ir/node.ts";
 import type { Value } from "../../ir/node.ts";
+import { Vector } from "../../x86/exceptions.ts";
 import { State } from "../../x86/state.ts";
 import { P2mType } from "../engine.ts";
 import { DomainLayout, TlbEntry, VcpuLayout } from "../layout.ts";
@@ -19,6 +20,15 @@ export function noteLarge(ir: Builder, address: Value): void {
   ir.set(byte, ir.or(ir.get("i8", byte), ir.trunc(bit, "i8")));
 }
 
+/** #AC(0) for a misaligned access of 2, 4 or 8 bytes while alignment is checked. Intel SDM Vol. 3A, "Alignment Check". */
+function checkAlignment(ir: Builder, address: Value, bytes: Value, flags: Value): void {
+  ir.if(ir.ne(ir.get("i32", State.alignmentCheck), 0), () => {
+    const misaligned = ir.ne(ir.and(ir.trunc(address, "i32"), ir.sub(bytes, 1)), 0);
+    const applies = ir.and(ir.leu(bytes, 8), ir.eqz(ir.and(flags, AccessFlag.system)));
+    ir.if(ir.and(misaligned, applies), () => ir.fault(Vector.AC, 0));
+  });
+}
+
 /** Puts a page of ordinary memory into the bank that the access uses. */
 function fill(ir: Builder, address: Value, flags: Value, frame: Value, attributes: Value, writable: Value): void {
   const system = ir.ne(ir.and(flags, AccessFlag.system), 0);
@@ -30,10 +40,13 @@ function fill(ir: Builder, address: Value, flags: Value, frame: Value, attribute
   );
   const index = ir.and(ir.trunc(ir.shr(address, 12 - TlbEntry.shift), "i32"), mask);
   const entry = ir.hold(ir.add(bank, index));
-  const page = ir.hold(ir.and(address, -4096n));
+  const checksAlignment = ir.ne(ir.get("i32", State.alignmentCheck), 0);
+  const uncached = ir.and(checksAlignment, ir.eqz(system));
+  const page = ir.and(address, -4096n);
+  const tag = ir.hold(ir.select(uncached, ir.const("i64", -1), page));
   const hasCode = ir.ne(ir.hostLoad("i8", ir.shr(frame, 12), DomainLayout.codeFrames), 0);
-  ir.hostStore(entry, page, TlbEntry.readTag);
-  ir.hostStore(entry, ir.select(ir.and(writable, ir.eqz(hasCode)), page, ir.const("i64", -1)), TlbEntry.writeTag);
+  ir.hostStore(entry, tag, TlbEntry.readTag);
+  ir.hostStore(entry, ir.select(ir.and(writable, ir.eqz(hasCode)), tag, ir.const("i64", -1)), TlbEntry.writeTag);
   ir.hostStore(entry, ir.sub(frame, ir.trunc(page, "i32")), TlbEntry.addend);
   ir.if(ir.ne(ir.and(attributes, PageAttribute.large), 0), () => noteLarge(ir, address));
   const inKernelBank = ir.eq(bank, ir.add(ir.vcpu(), VcpuLayout.kernelBank));
@@ -102,6 +115,7 @@ export const slowProbe = routine(
   { parameters: ["i64", "i32", "i32"], results: [], faults: true },
   builder,
   (ir, address, bytes, flags) => {
+    checkAlignment(ir, address!, bytes!, flags!);
     const write = ir.hold(ir.or(flags!, AccessFlag.write));
     ir.call(resolve, address!, write);
     ir.if(crossesPage(ir, address!, bytes!), () => {
@@ -117,6 +131,7 @@ export const slowLoad: Routine = routine(
   { parameters: ["i64", "i32", "i32"], results: ["i64"], faults: true },
   builder,
   (ir, address, bytes, flags) => {
+    checkAlignment(ir, address!, bytes!, flags!);
     ir.if(crossesPage(ir, address!, bytes!), () => {
       ir.call(resolve, address!, flags!);
       ir.call(resolve, secondPage(ir, address!, bytes!), flags!);
@@ -148,6 +163,7 @@ export const slowStore: Routine = routine(
   { parameters: ["i64", "i64", "i32", "i32"], results: [], faults: true },
   builder,
   (ir, address, value, bytes, flags) => {
+    checkAlignment(ir, address!, bytes!, flags!);
     const write = ir.hold(ir.or(flags!, AccessFlag.write));
     ir.if(crossesPage(ir, address!, bytes!), () => {
       ir.call(slowProbe, address!, bytes!, write);

@@ -93,29 +93,39 @@ export const loadCr3 = routine("loadCr3", { parameters: ["i64"], results: [], fa
 });
 
 /** invalidatePage(linear: i64): INVLPG. A page that may be part of a cached large one flushes everything. */
-export const invalidatePage = routine("invalidatePage", { parameters: ["i64"], results: [], faults: false }, builder, (ir, address) => {
-  const hash = ir.hold(ir.and(ir.trunc(ir.shr(address!, 21), "i32"), Mmu.largeBytes * 8 - 1));
-  const byte = ir.get("i8", ir.add(ir.const("i32", Mmu.large), ir.shr(hash, 3)));
-  ir.if(ir.ne(ir.and(ir.shr(ir.zext(byte, "i32"), ir.and(hash, 7)), 1), 0), () => {
-    ir.call(flushAll);
-    ir.return();
-  });
-  const page = ir.hold(ir.and(address!, -4096n));
-  const bank = (offset: number, entries: number) => {
-    const index = ir.and(ir.trunc(ir.shr(address!, 12 - TlbEntry.shift), "i32"), (entries - 1) << TlbEntry.shift);
-    const entry = ir.hold(ir.add(ir.add(ir.vcpu(), offset), index));
-    ir.if(ir.eq(ir.hostLoad("i64", entry), page), () => {
-      ir.hostStore(entry, ir.const("i64", -1), TlbEntry.readTag);
-      ir.hostStore(entry, ir.const("i64", -1), TlbEntry.writeTag);
+export const invalidatePage = routine(
+  "invalidatePage",
+  { parameters: ["i64"], results: [], faults: false },
+  builder,
+  (ir, address) => {
+    const hash = ir.hold(ir.and(ir.trunc(ir.shr(address!, 21), "i32"), Mmu.largeBytes * 8 - 1));
+    const byte = ir.get("i8", ir.add(ir.const("i32", Mmu.large), ir.shr(hash, 3)));
+    ir.if(ir.ne(ir.and(ir.shr(ir.zext(byte, "i32"), ir.and(hash, 7)), 1), 0), () => {
+      ir.call(flushAll);
+      ir.return();
     });
-  };
-  bank(VcpuLayout.kernelBank, VcpuLayout.kernelEntries);
-  bank(VcpuLayout.kernelUserBank, VcpuLayout.kernelUserEntries);
-  for (let user = 0; user < VcpuLayout.userBankCount; user++) bank(VcpuLayout.userBanks + user * bankBytes, VcpuLayout.userEntries);
-  const index = ir.and(ir.trunc(ir.shr(address!, 12), "i32"), VcpuLayout.fetchEntries - 1);
-  ir.hostStore(ir.add(ir.add(ir.vcpu(), VcpuLayout.fetchTlb), ir.mul(index, FetchEntry.bytes)), ir.const("i64", -1), FetchEntry.tag);
-  ir.return();
-});
+    const page = ir.hold(ir.and(address!, -4096n));
+    const bank = (offset: number, entries: number) => {
+      const index = ir.and(ir.trunc(ir.shr(address!, 12 - TlbEntry.shift), "i32"), (entries - 1) << TlbEntry.shift);
+      const entry = ir.hold(ir.add(ir.add(ir.vcpu(), offset), index));
+      ir.if(ir.eq(ir.hostLoad("i64", entry), page), () => {
+        ir.hostStore(entry, ir.const("i64", -1), TlbEntry.readTag);
+        ir.hostStore(entry, ir.const("i64", -1), TlbEntry.writeTag);
+      });
+    };
+    bank(VcpuLayout.kernelBank, VcpuLayout.kernelEntries);
+    bank(VcpuLayout.kernelUserBank, VcpuLayout.kernelUserEntries);
+    for (let user = 0; user < VcpuLayout.userBankCount; user++)
+      bank(VcpuLayout.userBanks + user * bankBytes, VcpuLayout.userEntries);
+    const index = ir.and(ir.trunc(ir.shr(address!, 12), "i32"), VcpuLayout.fetchEntries - 1);
+    ir.hostStore(
+      ir.add(ir.add(ir.vcpu(), VcpuLayout.fetchTlb), ir.mul(index, FetchEntry.bytes)),
+      ir.const("i64", -1),
+      FetchEntry.tag,
+    );
+    ir.return();
+  },
+);
 
 /**
  * updateMode(): derives the words that follow from CPL, CS, EFLAGS.AC and the control registers: the mode that keys
@@ -133,10 +143,26 @@ export const updateMode = routine("updateMode", { parameters: [], results: [], f
   const smap = has(ir.get("i64", State.cr4), Cr4.smap);
   const apart = ir.hold(ir.and(ac, smap));
   const kernel = ir.select(apart, ir.const("i32", VcpuLayout.kernelUserBank), ir.const("i32", VcpuLayout.kernelBank));
-  const kernelEntries = ir.select(apart, ir.const("i32", VcpuLayout.kernelUserEntries - 1), ir.const("i32", VcpuLayout.kernelEntries - 1));
+  const kernelEntries = ir.select(
+    apart,
+    ir.const("i32", VcpuLayout.kernelUserEntries - 1),
+    ir.const("i32", VcpuLayout.kernelEntries - 1),
+  );
   ir.set(State.tlbBank, ir.add(ir.vcpu(), ir.select(user, ir.get("i32", Mmu.userBank), kernel)));
-  ir.set(State.tlbMask, ir.shl(ir.select(user, ir.const("i32", VcpuLayout.userEntries - 1), kernelEntries), TlbEntry.shift));
+  ir.set(
+    State.tlbMask,
+    ir.shl(ir.select(user, ir.const("i32", VcpuLayout.userEntries - 1), kernelEntries), TlbEntry.shift),
+  );
   const cr0 = ir.get("i64", State.cr0);
+  // Alignment is checked where translations are made, so nothing may hit: the fast path pays nothing for it.
+  const checksAlignment = ir.hold(ir.and(ir.and(user, ac), has(cr0, Cr0.am)));
+  ir.set(State.alignmentCheck, ir.zext(checksAlignment, "i32"));
+  ir.if(checksAlignment, () => {
+    ir.set(Mmu.emptyBank + TlbEntry.readTag, ir.const("i64", -1));
+    ir.set(Mmu.emptyBank + TlbEntry.writeTag, ir.const("i64", -1));
+    ir.set(State.tlbBank, ir.add(ir.vcpu(), Mmu.emptyBank));
+    ir.set(State.tlbMask, ir.const("i32", 0));
+  });
   const noSse = ir.eqz(ir.and(ir.get("i64", State.cr4), Cr4.osfxsr));
   ir.set(State.fpuTrap, ir.zext(ir.or(has(cr0, Cr0.em | Cr0.ts), noSse), "i32"));
   ir.return();
