@@ -22,7 +22,16 @@ export const Layout = {
   ram: 0x1000000,
 } as const;
 
-export const Selector = { code64: 0x08, data: 0x10, code32: 0x18, code16: 0x20, userCode64: 0x2b, userData: 0x33, userCode32: 0x3b, tss: 0x40 } as const;
+export const Selector = {
+  code64: 0x08,
+  data: 0x10,
+  code32: 0x18,
+  code16: 0x20,
+  userCode64: 0x2b,
+  userData: 0x33,
+  userCode32: 0x3b,
+  tss: 0x40,
+} as const;
 
 export interface RaisedException {
   readonly vector: number;
@@ -56,7 +65,11 @@ export function createMachine(mode: MachineMode = "long", cpl: 0 | 3 = 0, platfo
 
   /** Descriptor: base 0, limit 4 GiB. */
   const descriptor = (selector: number, access: number, flags: number) =>
-    ram.setBigUint64(Layout.gdt + (selector & ~7), 0xffffn | (BigInt(access) << 40n) | (BigInt(0xf | (flags << 4)) << 48n), true);
+    ram.setBigUint64(
+      Layout.gdt + (selector & ~7),
+      0xffffn | (BigInt(access) << 40n) | (BigInt(0xf | (flags << 4)) << 48n),
+      true,
+    );
   descriptor(Selector.code64, 0x9b, 0xa);
   descriptor(Selector.data, 0x93, 0xc);
   descriptor(Selector.code32, 0x9b, 0xc);
@@ -78,9 +91,17 @@ export function createMachine(mode: MachineMode = "long", cpl: 0 | 3 = 0, platfo
       ram.setUint16(vector * 4, 0, true);
       ram.setUint16(vector * 4 + 2, handler >> 4, true);
     } else if (long) {
-      ram.setBigUint64(Layout.idt + vector * 16, BigInt(handler & 0xffff) | (BigInt(Selector.code64) << 16n) | (0xee00n << 32n), true);
+      ram.setBigUint64(
+        Layout.idt + vector * 16,
+        BigInt(handler & 0xffff) | (BigInt(Selector.code64) << 16n) | (0xee00n << 32n),
+        true,
+      );
     } else {
-      ram.setBigUint64(Layout.idt + vector * 8, BigInt(handler & 0xffff) | (BigInt(Selector.code32) << 16n) | (0xee00n << 32n), true);
+      ram.setBigUint64(
+        Layout.idt + vector * 8,
+        BigInt(handler & 0xffff) | (BigInt(Selector.code32) << 16n) | (0xee00n << 32n),
+        true,
+      );
     }
   }
 
@@ -104,7 +125,12 @@ export function createMachine(mode: MachineMode = "long", cpl: 0 | 3 = 0, platfo
   }
   if (long) for (let page = 0; page < Layout.free; page += 4096) map(BigInt(page), page, 3n);
 
-  const flat = (selector: number, attributes: number): SegmentState => ({ selector, base: 0n, limit: 0xffffffff, attributes });
+  const flat = (selector: number, attributes: number): SegmentState => ({
+    selector,
+    base: 0n,
+    limit: 0xffffffff,
+    attributes,
+  });
   const realSegment: SegmentState = { selector: 0, base: 0n, limit: 0xffff, attributes: 0x93 };
   const user = cpl === 3;
   function context(): VcpuContext {
@@ -141,15 +167,23 @@ export function createMachine(mode: MachineMode = "long", cpl: 0 | 3 = 0, platfo
 
   /** If the vCPU halted in a handler: which exception, with what the processor pushed. */
   function raised(): RaisedException | undefined {
-    const offset = Number(vcpu.rip) - 1 + (mode === "real" ? Number(vcpu.context().segments.cs.base) : 0) - Layout.handlers;
+    const offset =
+      Number(vcpu.rip) - 1 + (mode === "real" ? Number(vcpu.context().segments.cs.base) : 0) - Layout.handlers;
     if (offset < 0 || offset >= 256 * 16 || offset % 16 !== 0) return undefined;
     const vector = offset / 16;
     const withCode = errorVectors.has(vector) && mode !== "real";
     const slot = long ? 8 : mode === "real" ? 2 : 4;
     const at = Number(vcpu.gpr(4)) + (mode === "real" ? Number(vcpu.context().segments.ss.base) : 0);
     const word = (index: number) =>
-      slot === 8 ? ram.getBigUint64(at + index * 8, true) : BigInt(slot === 4 ? ram.getUint32(at + index * 4, true) : ram.getUint16(at + index * 2, true));
-    return { vector, errorCode: withCode ? Number(word(0)) : undefined, rip: word(withCode ? 1 : 0), cr2: vcpu.context().cr2 };
+      slot === 8
+        ? ram.getBigUint64(at + index * 8, true)
+        : BigInt(slot === 4 ? ram.getUint32(at + index * 4, true) : ram.getUint16(at + index * 2, true));
+    return {
+      vector,
+      errorCode: withCode ? Number(word(0)) : undefined,
+      rip: word(withCode ? 1 : 0),
+      cr2: vcpu.context().cr2,
+    };
   }
 
   /** Runs until the vCPU exits. @returns the exit and the exception it halted in, if it did. */
@@ -162,7 +196,16 @@ export function createMachine(mode: MachineMode = "long", cpl: 0 | 3 = 0, platfo
     const exit = vcpu.step();
     return { exit, exception: exit === Exit.halt ? raised() : undefined };
   }
-  return { memory, vcpu, ram, map, context, run, step, load: (at: number, bytes: Uint8Array) => memory.write(at, bytes) };
+  return {
+    memory,
+    vcpu,
+    ram,
+    map,
+    context,
+    run,
+    step,
+    load: (at: number, bytes: Uint8Array) => memory.write(at, bytes),
+  };
 }
 export type Machine = ReturnType<typeof createMachine>;
 

@@ -21,7 +21,21 @@ const blockLimit = 64;
 const codeSizes = [16, 32, 64] as const;
 
 /** Instructions behind which the next is not reached by falling through; a block ends there. */
-const diverts = new Set(["jmp", "ret", "retf", "iret", "iretd", "iretq", "sysret", "sysexit", "hlt", "ud2", "ud0", "ud1", "jmpf"]);
+const diverts = new Set([
+  "jmp",
+  "ret",
+  "retf",
+  "iret",
+  "iretd",
+  "iretq",
+  "sysret",
+  "sysexit",
+  "hlt",
+  "ud2",
+  "ud0",
+  "ud1",
+  "jmpf",
+]);
 
 /** The blocks decoded from one frame. */
 interface Block {
@@ -59,7 +73,11 @@ export class CodeCache {
 
   /** Forgets everything. */
   flush(): void {
-    this.#bytes.fill(0xff, DomainLayout.recordHash, DomainLayout.recordHash + DomainLayout.hashEntries * HashEntry.bytes);
+    this.#bytes.fill(
+      0xff,
+      DomainLayout.recordHash,
+      DomainLayout.recordHash + DomainLayout.hashEntries * HashEntry.bytes,
+    );
     this.#codeFrames.fill(CodeFrame.none);
     this.#frames.clear();
     this.#next = DomainLayout.records;
@@ -102,7 +120,13 @@ export class CodeCache {
     return first;
   }
 
-  #write(start: number, mode: number, codeSize: 16 | 32 | 64, decoded: readonly Decoded[], tail: "lookUp" | "undefined" | "too-long"): void {
+  #write(
+    start: number,
+    mode: number,
+    codeSize: 16 | 32 | 64,
+    decoded: readonly Decoded[],
+    tail: "lookUp" | "undefined" | "too-long",
+  ): void {
     this.#forms.prepare(decoded, codeSize);
     const count = decoded.length + 1;
     const first = this.#reserve(count);
@@ -111,7 +135,14 @@ export class CodeCache {
     let offset = start % frameBytes;
     this.#enter(start, mode, first, count);
     for (const instruction of decoded) {
-      writeRecord(this.#view, record, instruction, offset, this.#forms.handler(instruction, codeSize), this.#forms.form(instruction, codeSize));
+      writeRecord(
+        this.#view,
+        record,
+        instruction,
+        offset,
+        this.#forms.handler(instruction, codeSize),
+        this.#forms.form(instruction, codeSize),
+      );
       record += recordBytes;
       offset += instruction.length;
       at += instruction.length;
@@ -177,7 +208,14 @@ export class CodeCache {
     this.#writeCrossing(first, at, second);
     let record = first + recordBytes;
     for (const instruction of instructions) {
-      writeRecord(this.#view, record, instruction, at % frameBytes, this.#forms.handler(instruction, codeSize), this.#forms.form(instruction, codeSize));
+      writeRecord(
+        this.#view,
+        record,
+        instruction,
+        at % frameBytes,
+        this.#forms.handler(instruction, codeSize),
+        this.#forms.form(instruction, codeSize),
+      );
       record += recordBytes;
     }
     const tail = typeof result !== "string" ? "lookUp" : result === "undefined" ? "undefined" : "too-long";
@@ -195,15 +233,21 @@ export class CodeCache {
     this.#frames.delete(frame);
     this.statistics.invalidations += 1;
     for (const { hash, first, count } of blocks) {
-      if (this.#view.getInt32(hash + HashEntry.record, true) === first) this.#view.setBigInt64(hash + HashEntry.key, -1n, true);
+      if (this.#view.getInt32(hash + HashEntry.record, true) === first)
+        this.#view.setBigInt64(hash + HashEntry.key, -1n, true);
       // Whoever is in the middle of the block goes on with what is in memory now.
-      for (let index = 0; index < count; index++) this.#view.setUint16(first + index * recordBytes + RecordField.handler, Handler.lookUp, true);
+      for (let index = 0; index < count; index++)
+        this.#view.setUint16(first + index * recordBytes + RecordField.handler, Handler.lookUp, true);
     }
   }
 
   /** Forgets frames that another party wrote to. */
   invalidateStale(): void {
-    for (let frame = this.#codeFrames.indexOf(CodeFrame.stale); frame >= 0; frame = this.#codeFrames.indexOf(CodeFrame.stale, frame + 1)) {
+    for (
+      let frame = this.#codeFrames.indexOf(CodeFrame.stale);
+      frame >= 0;
+      frame = this.#codeFrames.indexOf(CodeFrame.stale, frame + 1)
+    ) {
       this.invalidate(frame * frameBytes);
     }
   }

@@ -30,7 +30,8 @@ export function statusOf(result: bigint, aux: bigint): number {
 }
 export function lazyOf(flags: number): { result: bigint; aux: bigint } {
   const bit = (flag: keyof typeof Flag) => BigInt((flags >> Flag[flag]) & 1);
-  const aux = (bit("cf") << 63n) | ((bit("cf") ^ bit("of")) << 62n) | (bit("af") << 3n) | ((bit("pf") ^ 1n) << 8n) | bit("sf");
+  const aux =
+    (bit("cf") << 63n) | ((bit("cf") ^ bit("of")) << 62n) | (bit("af") << 3n) | ((bit("pf") ^ 1n) << 8n) | bit("sf");
   return { result: (bit("zf") ^ 1n) << 8n, aux };
 }
 

@@ -517,7 +517,14 @@ class Dispatcher {
     code.br(faulted);
     code.end();
     this.#crossing(faulted, advance);
-    const around: HotSurroundings = { vcpu: locals.vcpu, record: locals.record, status: locals.status, next: advance, ended, branch };
+    const around: HotSurroundings = {
+      vcpu: locals.vcpu,
+      record: locals.record,
+      status: locals.status,
+      next: advance,
+      ended,
+      branch,
+    };
     for (const form of hot) {
       code.end();
       form.emit(code, this.callees, around, pool);

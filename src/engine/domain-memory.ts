@@ -33,9 +33,14 @@ export function openDomainMemory(memory: WebAssembly.Memory): DomainMemory {
     return entry - type;
   }
 
-  function copy(at: number, length: number, access: "read" | "write", visit: (machine: number, offset: number, count: number) => void): boolean {
+  function copy(
+    at: number,
+    length: number,
+    access: "read" | "write",
+    visit: (machine: number, offset: number, count: number) => void,
+  ): boolean {
     const pieces: [number, number, number][] = [];
-    for (let offset = 0; offset < length; ) {
+    for (let offset = 0; offset < length;) {
       const physical = at + offset;
       const inPage = physical % frameBytes;
       const count = Math.min(frameBytes - inPage, length - offset);
@@ -62,7 +67,10 @@ export function openDomainMemory(memory: WebAssembly.Memory): DomainMemory {
     setP2m(gfn, type, mfn = 0) {
       Atomics.store(p2m, gfn, mfn * frameBytes + type);
     },
-    read: (from, into) => copy(from, into.length, "read", (machine, offset, count) => into.set(bytes.subarray(machine, machine + count), offset)),
+    read: (from, into) =>
+      copy(from, into.length, "read", (machine, offset, count) =>
+        into.set(bytes.subarray(machine, machine + count), offset),
+      ),
     write: (to, from) =>
       copy(to, from.length, "write", (machine, offset, count) => {
         bytes.set(from.subarray(offset, offset + count), machine);

@@ -37,7 +37,11 @@ export class FormLibrary implements FormSlots {
       const slot = this.#next++;
       this.#slots.set(key, slot);
       this.#names.set(key, formName(decoded.row, form));
-      missing.push({ slot, name: `${decoded.row.instruction.mnemonic} ${decoded.row.encoding.row}`, body: buildForm(decoded.row, form) });
+      missing.push({
+        slot,
+        name: `${decoded.row.instruction.mnemonic} ${decoded.row.encoding.row}`,
+        body: buildForm(decoded.row, form),
+      });
     }
     if (missing.length > 0) this.#linker.link(missing);
   }

@@ -58,7 +58,8 @@ export const DomainLayout = {
   privateBytes: 64 * MiB,
 } as const;
 if (DomainLayout.vcpus + maximumVcpus * VcpuLayout.bytes > DomainLayout.p2m) throw new Error("vCPUs do not fit");
-if (DomainLayout.recordHash + DomainLayout.hashEntries * HashEntry.bytes > DomainLayout.formCounts) throw new Error("the hash does not fit");
+if (DomainLayout.recordHash + DomainLayout.hashEntries * HashEntry.bytes > DomainLayout.formCounts)
+  throw new Error("the hash does not fit");
 
 export function vcpuBase(index: number): number {
   return DomainLayout.vcpus + index * VcpuLayout.bytes;

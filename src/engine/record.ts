@@ -78,7 +78,14 @@ const regKinds = new Set(["G", "V", "P", "S", "C", "D", "Z"]);
 const rmKinds = new Set(["E", "R", "W", "U", "Q", "N", "F"]);
 
 /** Writes the record of an instruction at page offset `start`. */
-export function writeRecord(view: DataView, at: number, decoded: Decoded, start: number, handler: number, form: number): void {
+export function writeRecord(
+  view: DataView,
+  at: number,
+  decoded: Decoded,
+  start: number,
+  handler: number,
+  form: number,
+): void {
   const { operands } = decoded.row.encoding;
   const next = start + decoded.length;
   const branch = operands.some(({ kind }) => kind === "J");

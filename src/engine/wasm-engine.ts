@@ -85,7 +85,11 @@ export class WasmVcpu implements Vcpu {
     this.#memory = memory;
     this.#state = new ContextView(new DataView(memory.bytes.buffer, this.#base, VcpuLayout.bytes));
     const pages = memory.bytes.length / 65536;
-    this.#linker = new Linker(memory.memory, { minimum: pages, maximum: pages }, this.#hosts(platform), [slowLoad, slowStore, slowProbe]);
+    this.#linker = new Linker(memory.memory, { minimum: pages, maximum: pages }, this.#hosts(platform), [
+      slowLoad,
+      slowStore,
+      slowProbe,
+    ]);
     const hot = counting ? [] : hotForms(theOpcodeMap());
     this.#forms = new FormLibrary(this.#linker, new Map(hot.map(({ key }, position) => [key, Handler.hot + position])));
     this.#cache = new CodeCache(theOpcodeMap(), this.#forms, memory.memory, (frame) => this.#forbidWrites(frame));
@@ -109,7 +113,9 @@ export class WasmVcpu implements Vcpu {
     const size = (bytes: number) => bytes as 1 | 2 | 4 | 8;
     return {
       cpuid: (_, leaf = 0, subleaf = 0) => {
-        platform.cpuid(leaf >>> 0, subleaf >>> 0).forEach((value, index) => state.setU32(State.scratch + index * 4, value));
+        platform
+          .cpuid(leaf >>> 0, subleaf >>> 0)
+          .forEach((value, index) => state.setU32(State.scratch + index * 4, value));
         return 0;
       },
       rdmsr: (_, index = 0) => {
@@ -138,7 +144,11 @@ export class WasmVcpu implements Vcpu {
         return 0;
       },
       mmioWrite: (_, bytes = 1) => {
-        platform.mmioWrite(Number(state.u64(State.hostValue)), size(bytes), BigInt.asUintN(bytes * 8, state.u64(State.hostValue2)));
+        platform.mmioWrite(
+          Number(state.u64(State.hostValue)),
+          size(bytes),
+          BigInt.asUintN(bytes * 8, state.u64(State.hostValue2)),
+        );
         return 0;
       },
       codeWritten: (_, address = 0) => {
@@ -179,7 +189,11 @@ export class WasmVcpu implements Vcpu {
           this.#cache.decodeBlock(state.u32(State.dispatchFrame), state.u32(State.mode));
           break;
         case Return.crossing:
-          this.#cache.decodeCrossing(state.u32(State.dispatchFrame), state.u32(State.mode), state.u32(State.dispatchSecond));
+          this.#cache.decodeCrossing(
+            state.u32(State.dispatchFrame),
+            state.u32(State.mode),
+            state.u32(State.dispatchSecond),
+          );
           break;
         case Return.exit:
           return state.u32(State.exitReason) as Exit;
@@ -270,13 +284,23 @@ export class WasmVcpu implements Vcpu {
   #deliver(vector: number, errorCode: number): void {
     const status = this.#linker.routine(interrupt)(this.#base, vector, errorCode, 0) as number;
     // What goes wrong in delivery is an exception of its own; a second one in its place is left to the guest's #DF.
-    if (status !== 0) this.#linker.routine(interrupt)(this.#base, this.#state.u32(State.faultVector), this.#state.u32(State.faultCode), 0);
+    if (status !== 0)
+      this.#linker.routine(interrupt)(
+        this.#base,
+        this.#state.u32(State.faultVector),
+        this.#state.u32(State.faultCode),
+        0,
+      );
   }
 
   translate(linear: bigint, access: "read" | "write"): number | undefined {
     const cr2 = this.#state.u64(State.cr2);
     const flags = AccessFlag.system | (access === "write" ? AccessFlag.write : 0);
-    const [physical, , status] = this.#linker.routine(translate)(this.#base, BigInt.asIntN(64, linear), flags) as [bigint, number, number];
+    const [physical, , status] = this.#linker.routine(translate)(this.#base, BigInt.asIntN(64, linear), flags) as [
+      bigint,
+      number,
+      number,
+    ];
     if (status === 0) return Number(BigInt.asUintN(64, physical));
     this.#state.setU64(State.cr2, cr2);
     return undefined;

@@ -21,7 +21,7 @@ export class Builder {
   #block: Statement[] = [];
 
   #make(draft: Draft): Value {
-    return { ...draft, id: this.#next++ } as Value;
+    return { ...draft, id: this.#next++ };
   }
 
   #define(draft: Draft): Value {
@@ -176,7 +176,8 @@ export class Builder {
 
   /** Evaluates a pure value here and keeps it: for values used more than once after state changes. */
   hold(value: Value): Value {
-    if (value.kind === "operation" || value.kind === "convert" || value.kind === "shuffle") this.#block.push({ kind: "define", value });
+    if (value.kind === "operation" || value.kind === "convert" || value.kind === "shuffle")
+      this.#block.push({ kind: "define", value });
     return value;
   }
 
@@ -242,7 +243,11 @@ export class Builder {
   }
 
   fault(vector: number, errorCode?: Operand): void {
-    this.#block.push({ kind: "fault", vector, errorCode: errorCode === undefined ? undefined : this.#operand(errorCode, "i32") });
+    this.#block.push({
+      kind: "fault",
+      vector,
+      errorCode: errorCode === undefined ? undefined : this.#operand(errorCode, "i32"),
+    });
   }
   end(ending: keyof typeof Ending): void {
     this.#block.push({ kind: "end", ending: Ending[ending] });
@@ -251,7 +256,9 @@ export class Builder {
     this.#block.push({ kind: "return", values });
   }
   call(routine: Routine, ...parameters: readonly Value[]): Value[] {
-    const wrong = routine.parameters.length !== parameters.length || routine.parameters.some((type, index) => type !== parameters[index]?.type);
+    const wrong =
+      routine.parameters.length !== parameters.length ||
+      routine.parameters.some((type, index) => type !== parameters[index]?.type);
     if (wrong) throw new Error(`${routine.name} takes (${routine.parameters.join(", ")})`);
     const results = routine.results.map((type, index) => this.#make({ kind: "result", type, index }));
     this.#block.push({ kind: "call", routine, arguments: parameters, results });

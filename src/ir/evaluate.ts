@@ -84,13 +84,21 @@ class Evaluation {
         return BigInt.asUintN(bitsOf[value.type], this.#machine.field(value.name));
       case "operation": {
         const types = value.operands.map(({ type }) => type);
-        return evaluateOperation(value.name, types, value.operands.map((operand) => this.value(operand)), value.lane);
+        return evaluateOperation(
+          value.name,
+          types,
+          value.operands.map((operand) => this.value(operand)),
+          value.lane,
+        );
       }
       case "convert":
         return conversions[value.name](bitsOf[value.operand.type], bitsOf[value.type], this.value(value.operand));
       case "shuffle": {
         const bytes = this.value(value.operands[0]) | (this.value(value.operands[1]) << 128n);
-        return value.lanes.reduce((all, lane, index) => all | (((bytes >> BigInt(lane * 8)) & 0xffn) << BigInt(index * 8)), 0n);
+        return value.lanes.reduce(
+          (all, lane, index) => all | (((bytes >> BigInt(lane * 8)) & 0xffn) << BigInt(index * 8)),
+          0n,
+        );
       }
       case "read":
         return this.#variables.get(value.variable.number) ?? 0n;
@@ -142,7 +150,8 @@ class Evaluation {
 
   #statement(statement: Statement): Leave | undefined {
     const machine = this.#machine;
-    const faulted = (fault: EvaluatedFault | undefined): Leave | undefined => (fault === undefined ? undefined : { kind: "fault", fault });
+    const faulted = (fault: EvaluatedFault | undefined): Leave | undefined =>
+      fault === undefined ? undefined : { kind: "fault", fault };
     switch (statement.kind) {
       case "define":
         return this.#define(statement.value);
@@ -153,7 +162,14 @@ class Evaluation {
         this.#variables.set(statement.variable.number, this.value(statement.value));
         return undefined;
       case "store":
-        return faulted(machine.store(statement.value.type, this.value(statement.address), this.value(statement.value), statement.access));
+        return faulted(
+          machine.store(
+            statement.value.type,
+            this.value(statement.address),
+            this.value(statement.value),
+            statement.access,
+          ),
+        );
       case "probeWrite":
         return faulted(machine.probe(this.value(statement.address), statement.bytes, statement.access));
       case "update":
@@ -176,13 +192,27 @@ class Evaluation {
       case "call":
         return this.#call(statement.routine, statement.arguments, statement.results);
       case "host":
-        this.#defined.set(statement.result.id, BigInt.asUintN(32, machine.host(statement.name, statement.arguments.map((value) => this.value(value)))));
+        this.#defined.set(
+          statement.result.id,
+          BigInt.asUintN(
+            32,
+            machine.host(
+              statement.name,
+              statement.arguments.map((value) => this.value(value)),
+            ),
+          ),
+        );
         return undefined;
       case "hostStore":
-        machine.hostStore(statement.value.type, this.value(statement.address) + BigInt(statement.offset), this.value(statement.value));
+        machine.hostStore(
+          statement.value.type,
+          this.value(statement.address) + BigInt(statement.offset),
+          this.value(statement.value),
+        );
         return undefined;
       case "hostFill":
-        for (let at = 0n; at < this.value(statement.bytes); at++) machine.hostStore("i8", this.value(statement.address) + at, BigInt(statement.byte));
+        for (let at = 0n; at < this.value(statement.bytes); at++)
+          machine.hostStore("i8", this.value(statement.address) + at, BigInt(statement.byte));
         return undefined;
       case "hostCopy":
         this.#copy(this.value(statement.to), this.value(statement.from), this.value(statement.bytes));
@@ -227,7 +257,12 @@ class Evaluation {
   }
 
   #call(routine: Routine, parameters: readonly Value[], results: readonly Value[]): Leave | undefined {
-    const outcome = run(routine.body(), this.#machine, parameters.map((value) => this.value(value)), this.#steps);
+    const outcome = run(
+      routine.body(),
+      this.#machine,
+      parameters.map((value) => this.value(value)),
+      this.#steps,
+    );
     if (outcome.kind !== "return") return outcome;
     results.forEach((result, index) => this.#defined.set(result.id, outcome.values[index] ?? 0n));
     return undefined;

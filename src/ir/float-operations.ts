@@ -38,7 +38,11 @@ function arithmetic(format: Format, evaluate: (a: number, b: number) => number):
   };
 }
 function unary(format: Format, evaluate: (a: number) => number): Operation {
-  return { operands: [format.type], result: format.type, evaluate: (_, [a = 0n]) => format.bits(evaluate(format.of(a))) };
+  return {
+    operands: [format.type],
+    result: format.type,
+    evaluate: (_, [a = 0n]) => format.bits(evaluate(format.of(a))),
+  };
 }
 function compare(format: Format, evaluate: (a: number, b: number) => boolean): Operation {
   return {
@@ -113,7 +117,11 @@ type FamilyOperation =
 export const floatOperations = {
   ...(family("f64", double) as Record<`f64.${FamilyOperation}`, Operation>),
   ...(family("f32", single) as Record<`f32.${FamilyOperation}`, Operation>),
-  "f64.from_i64": { operands: ["i64"], result: "i64", evaluate: (_, [a = 0n]) => doubleBits(Number(BigInt.asIntN(64, a))) },
+  "f64.from_i64": {
+    operands: ["i64"],
+    result: "i64",
+    evaluate: (_, [a = 0n]) => doubleBits(Number(BigInt.asIntN(64, a))),
+  },
   "f32.from_i64": {
     operands: ["i64"],
     result: "i32",

@@ -45,9 +45,18 @@ export type Value =
   | (Defined & { readonly kind: "vcpu" })
   /** A number of the decoded instruction, read from its record: the interpreter's operand numbers. */
   | (Defined & { readonly kind: "field"; readonly name: string })
-  | (Defined & { readonly kind: "operation"; readonly name: OperationName; readonly operands: readonly Value[]; readonly lane: number })
+  | (Defined & {
+      readonly kind: "operation";
+      readonly name: OperationName;
+      readonly operands: readonly Value[];
+      readonly lane: number;
+    })
   | (Defined & { readonly kind: "convert"; readonly name: Conversion; readonly operand: Value })
-  | (Defined & { readonly kind: "shuffle"; readonly operands: readonly [Value, Value]; readonly lanes: readonly number[] })
+  | (Defined & {
+      readonly kind: "shuffle";
+      readonly operands: readonly [Value, Value];
+      readonly lanes: readonly number[];
+    })
   | (Defined & { readonly kind: "get"; readonly slot: Slot })
   | (Defined & { readonly kind: "read"; readonly variable: Variable })
   | (Defined & { readonly kind: "load"; readonly address: Value; readonly access: Access })
@@ -58,7 +67,12 @@ export type Value =
   /** The machine's own linear memory at a byte offset: page tables through the p2m, the p2m, TLBs. Cannot fault. */
   | (Defined & { readonly kind: "hostLoad"; readonly address: Value; readonly offset: number })
   /** Atomic compare-and-exchange of linear memory. @see Statement "hostStore". Gives the old value. */
-  | (Defined & { readonly kind: "hostExchange"; readonly address: Value; readonly expected: Value; readonly replacement: Value });
+  | (Defined & {
+      readonly kind: "hostExchange";
+      readonly address: Value;
+      readonly expected: Value;
+      readonly replacement: Value;
+    });
 
 export interface Variable {
   readonly number: number;
@@ -105,7 +119,12 @@ export type Statement =
   | { readonly kind: "fault"; readonly vector: number; readonly errorCode: Value | undefined }
   | { readonly kind: "end"; readonly ending: Ending }
   | { readonly kind: "return"; readonly values: readonly Value[] }
-  | { readonly kind: "call"; readonly routine: Routine; readonly arguments: readonly Value[]; readonly results: readonly Value[] }
+  | {
+      readonly kind: "call";
+      readonly routine: Routine;
+      readonly arguments: readonly Value[];
+      readonly results: readonly Value[];
+    }
   /** Asks the platform; arguments and results are i32 (longer values pass through the state). */
   | { readonly kind: "host"; readonly name: string; readonly arguments: readonly Value[]; readonly result: Value }
   /** Orders every access before it ahead of every one behind it, as other threads see them. */

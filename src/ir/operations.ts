@@ -59,7 +59,11 @@ export const integerOperations = {
   lts: compare((n, a, b) => signed(n, a) < signed(n, b)),
   les: compare((n, a, b) => signed(n, a) <= signed(n, b)),
   /** select(condition, then, otherwise) */
-  select: { operands: ["i1", "any", "same"], result: "same", evaluate: (_, [c = 0n, a = 0n, b = 0n]) => (c !== 0n ? a : b) },
+  select: {
+    operands: ["i1", "any", "same"],
+    result: "same",
+    evaluate: (_, [c = 0n, a = 0n, b = 0n]) => (c !== 0n ? a : b),
+  },
 } satisfies Record<string, Operation>;
 
 /** Changes of width: the result type is given with the operation. */
@@ -96,7 +100,12 @@ export function resultType(name: OperationName, types: readonly Type[]): Type {
 }
 
 /** Evaluates a pure operation on unsigned BigInts. */
-export function evaluateOperation(name: OperationName, types: readonly Type[], values: readonly bigint[], lane: number): bigint {
+export function evaluateOperation(
+  name: OperationName,
+  types: readonly Type[],
+  values: readonly bigint[],
+  lane: number,
+): bigint {
   const { operands, evaluate } = operation(name);
   const any = types[operands.indexOf("any")];
   const result = evaluate(any === undefined ? 0 : bitsOf[any], values, lane);

@@ -84,11 +84,15 @@ function lines(statement: Statement): string[] {
     case "return":
       return [`return ${statement.values.map(text).join(", ")}`.trimEnd()];
     case "call":
-      return [`${statement.results.map(({ id }) => `%${id}`).join(", ")} = call ${statement.routine.name}(${statement.arguments.map(text).join(", ")})`];
+      return [
+        `${statement.results.map(({ id }) => `%${id}`).join(", ")} = call ${statement.routine.name}(${statement.arguments.map(text).join(", ")})`,
+      ];
     case "host":
       return [`%${statement.result.id} = host ${statement.name}(${statement.arguments.map(text).join(", ")})`];
     case "hostStore":
-      return [`host store ${text(statement.address)} + ${statement.offset} ← ${text(statement.value)}:${statement.value.type}`];
+      return [
+        `host store ${text(statement.address)} + ${statement.offset} ← ${text(statement.value)}:${statement.value.type}`,
+      ];
     case "hostFill":
       return [`host fill ${text(statement.address)}, ${text(statement.bytes)} × ${statement.byte}`];
     case "hostCopy":

@@ -26,16 +26,16 @@ const shapes = { f32x4: ["f32", 32], f64x2: ["f64", 64] } as const;
 
 function family<S extends keyof typeof shapes>(shape: S) {
   const [prefix, bits] = shapes[shape];
-  const binary = (name: "add" | "sub" | "mul" | "div" | "eq" | "lt" | "le") => lanewise(bits, bits, `${prefix}.${name}`, 2);
+  const binary = (name: "add" | "sub" | "mul" | "div" | "eq" | "lt" | "le") =>
+    lanewise(bits, bits, `${prefix}.${name}`, 2);
   const unary = (name: "sqrt" | "nearest") => lanewise(bits, bits, `${prefix}.${name}`);
   const named = {
     add: binary("add"), sub: binary("sub"), mul: binary("mul"), div: binary("div"),
     eq: binary("eq"), lt: binary("lt"), le: binary("le"), sqrt: unary("sqrt"), nearest: unary("nearest"),
   }; // prettier-ignore
-  return Object.fromEntries(Object.entries(named).map(([name, operation]) => [`${shape}.${name}`, operation])) as Record<
-    `${S}.${keyof typeof named}`,
-    Operation
-  >;
+  return Object.fromEntries(
+    Object.entries(named).map(([name, operation]) => [`${shape}.${name}`, operation]),
+  ) as Record<`${S}.${keyof typeof named}`, Operation>;
 }
 
 export const vectorFloatOperations = {

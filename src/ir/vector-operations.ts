@@ -21,23 +21,39 @@ function lanewise(bits: number, evaluate: LaneFunction): Operation {
     result: "v128",
     evaluate: (_, [a = 0n, b = 0n]) => {
       const right = lanesOf(bits, b);
-      return fromLanes(bits, lanesOf(bits, a).map((lane, index) => evaluate(lane, right[index] ?? 0n, bits)));
+      return fromLanes(
+        bits,
+        lanesOf(bits, a).map((lane, index) => evaluate(lane, right[index] ?? 0n, bits)),
+      );
     },
   };
 }
 function each(bits: number, evaluate: (a: bigint, bits: number) => bigint): Operation {
-  return { operands: ["v128"], result: "v128", evaluate: (_, [a = 0n]) => fromLanes(bits, lanesOf(bits, a).map((lane) => evaluate(lane, bits))) };
+  return {
+    operands: ["v128"],
+    result: "v128",
+    evaluate: (_, [a = 0n]) =>
+      fromLanes(
+        bits,
+        lanesOf(bits, a).map((lane) => evaluate(lane, bits)),
+      ),
+  };
 }
 function shift(bits: number, evaluate: LaneFunction): Operation {
   return {
     operands: ["v128", "i32"],
     result: "v128",
-    evaluate: (_, [a = 0n, by = 0n]) => fromLanes(bits, lanesOf(bits, a).map((lane) => evaluate(lane, by & BigInt(bits - 1), bits))),
+    evaluate: (_, [a = 0n, by = 0n]) =>
+      fromLanes(
+        bits,
+        lanesOf(bits, a).map((lane) => evaluate(lane, by & BigInt(bits - 1), bits)),
+      ),
   };
 }
 const s = (value: bigint, bits: number) => BigInt.asIntN(bits, value);
 const clamp = (value: bigint, low: bigint, high: bigint) => (value < low ? low : value > high ? high : value);
-const clampSigned = (value: bigint, bits: number) => clamp(value, -(1n << BigInt(bits - 1)), (1n << BigInt(bits - 1)) - 1n);
+const clampSigned = (value: bigint, bits: number) =>
+  clamp(value, -(1n << BigInt(bits - 1)), (1n << BigInt(bits - 1)) - 1n);
 const clampUnsigned = (value: bigint, bits: number) => clamp(value, 0n, (1n << BigInt(bits)) - 1n);
 const mask = (condition: boolean) => (condition ? -1n : 0n);
 
@@ -56,7 +72,8 @@ const everyShape: Record<string, (bits: number) => Operation> = {
   bitmask: (n) => ({
     operands: ["v128"],
     result: "i32",
-    evaluate: (_, [a = 0n]) => lanesOf(n, a).reduce((set, lane, index) => set | ((lane >> BigInt(n - 1)) << BigInt(index)), 0n),
+    evaluate: (_, [a = 0n]) =>
+      lanesOf(n, a).reduce((set, lane, index) => set | ((lane >> BigInt(n - 1)) << BigInt(index)), 0n),
   }),
 };
 const minMax: Record<string, (bits: number) => Operation> = {
@@ -73,8 +90,13 @@ const saturating: Record<string, (bits: number) => Operation> = {
   avgr_u: (n) => lanewise(n, (a, b) => (a + b + 1n) >> 1n),
 };
 
-function shape<Name extends string>(of: Shape, table: Record<Name, (bits: number) => Operation>): Record<string, Operation> {
-  return Object.fromEntries(Object.entries<(bits: number) => Operation>(table).map(([name, make]) => [`${of}.${name}`, make(laneBits[of])]));
+function shape<Name extends string>(
+  of: Shape,
+  table: Record<Name, (bits: number) => Operation>,
+): Record<string, Operation> {
+  return Object.fromEntries(
+    Object.entries<(bits: number) => Operation>(table).map(([name, make]) => [`${of}.${name}`, make(laneBits[of])]),
+  );
 }
 
 function extend(from: number, half: "low" | "high", sign: "s" | "u"): Operation {
@@ -84,7 +106,10 @@ function extend(from: number, half: "low" | "high", sign: "s" | "u"): Operation 
     result: "v128",
     evaluate: (_, [a = 0n]) => {
       const lanes = lanesOf(from, a).slice(half === "low" ? 0 : count, half === "low" ? count : 2 * count);
-      return fromLanes(2 * from, lanes.map((lane) => (sign === "s" ? s(lane, from) : lane)));
+      return fromLanes(
+        2 * from,
+        lanes.map((lane) => (sign === "s" ? s(lane, from) : lane)),
+      );
     },
   };
 }
@@ -94,7 +119,12 @@ function narrow(from: number, sign: "s" | "u"): Operation {
     operands: ["v128", "v128"],
     result: "v128",
     evaluate: (_, [a = 0n, b = 0n]) =>
-      fromLanes(to, [...lanesOf(from, a), ...lanesOf(from, b)].map((lane) => (sign === "s" ? clampSigned : clampUnsigned)(s(lane, from), to))),
+      fromLanes(
+        to,
+        [...lanesOf(from, a), ...lanesOf(from, b)].map((lane) =>
+          (sign === "s" ? clampSigned : clampUnsigned)(s(lane, from), to),
+        ),
+      ),
   };
 }
 function extendedMultiply(from: number, half: "low" | "high", sign: "s" | "u"): Operation {
@@ -104,7 +134,12 @@ function extendedMultiply(from: number, half: "low" | "high", sign: "s" | "u"): 
     result: "v128",
     evaluate: (n, [a = 0n, b = 0n]) => {
       const right = lanesOf(2 * from, widen.evaluate(n, [b], 0));
-      return fromLanes(2 * from, lanesOf(2 * from, widen.evaluate(n, [a], 0)).map((lane, index) => s(lane, 2 * from) * s(right[index] ?? 0n, 2 * from)));
+      return fromLanes(
+        2 * from,
+        lanesOf(2 * from, widen.evaluate(n, [a], 0)).map(
+          (lane, index) => s(lane, 2 * from) * s(right[index] ?? 0n, 2 * from),
+        ),
+      );
     },
   };
 }
@@ -114,7 +149,10 @@ function extendAddPairs(from: number, sign: "s" | "u"): Operation {
     result: "v128",
     evaluate: (_, [a = 0n]) => {
       const lanes = lanesOf(from, a).map((lane) => (sign === "s" ? s(lane, from) : lane));
-      return fromLanes(2 * from, Array.from({ length: 64 / from }, (__, index) => (lanes[2 * index] ?? 0n) + (lanes[2 * index + 1] ?? 0n)));
+      return fromLanes(
+        2 * from,
+        Array.from({ length: 64 / from }, (__, index) => (lanes[2 * index] ?? 0n) + (lanes[2 * index + 1] ?? 0n)),
+      );
     },
   };
 }
@@ -123,20 +161,32 @@ function splat(of: Shape): Operation {
   return {
     operands: [bits === 64 ? "i64" : "i32"],
     result: "v128",
-    evaluate: (_, [a = 0n]) => fromLanes(bits, Array.from({ length: 128 / bits }, () => a)),
+    evaluate: (_, [a = 0n]) =>
+      fromLanes(
+        bits,
+        Array.from({ length: 128 / bits }, () => a),
+      ),
   };
 }
 /** Lane accesses of 8 and 16 bits give and take an i32, as WebAssembly's do; extraction zero-extends. */
 function extract(of: Shape): Operation {
   const bits = laneBits[of];
-  return { operands: ["v128"], result: bits === 64 ? "i64" : "i32", evaluate: (_, [a = 0n], lane) => lanesOf(bits, a)[lane] ?? 0n };
+  return {
+    operands: ["v128"],
+    result: bits === 64 ? "i64" : "i32",
+    evaluate: (_, [a = 0n], lane) => lanesOf(bits, a)[lane] ?? 0n,
+  };
 }
 function replace(of: Shape): Operation {
   const bits = laneBits[of];
   return {
     operands: ["v128", bits === 64 ? "i64" : "i32"],
     result: "v128",
-    evaluate: (_, [a = 0n, b = 0n], lane) => fromLanes(bits, lanesOf(bits, a).map((old, index) => (index === lane ? b : old))),
+    evaluate: (_, [a = 0n, b = 0n], lane) =>
+      fromLanes(
+        bits,
+        lanesOf(bits, a).map((old, index) => (index === lane ? b : old)),
+      ),
   };
 }
 
@@ -163,7 +213,11 @@ export const vectorOperations = {
   "v128.xor": lanewise(64, (a, b) => a ^ b),
   "v128.not": { operands: ["v128"], result: "v128", evaluate: (_, [a = 0n]) => a ^ ones },
   /** bitselect(a, b, mask): bits of a where the mask is one. */
-  "v128.bitselect": { operands: ["v128", "v128", "v128"], result: "v128", evaluate: (_, [a = 0n, b = 0n, c = 0n]) => (a & c) | (b & (c ^ ones)) },
+  "v128.bitselect": {
+    operands: ["v128", "v128", "v128"],
+    result: "v128",
+    evaluate: (_, [a = 0n, b = 0n, c = 0n]) => (a & c) | (b & (c ^ ones)),
+  },
   "v128.any_true": { operands: ["v128"], result: "i1", evaluate: (_, [a = 0n]) => (a === 0n ? 0n : 1n) },
   /** swizzle(a, indices): an index of 16 or more gives zero. */
   "i8x16.swizzle": {
@@ -171,7 +225,10 @@ export const vectorOperations = {
     result: "v128",
     evaluate: (_, [a = 0n, b = 0n]) => {
       const bytes = lanesOf(8, a);
-      return fromLanes(8, lanesOf(8, b).map((index) => bytes[Number(index)] ?? 0n));
+      return fromLanes(
+        8,
+        lanesOf(8, b).map((index) => bytes[Number(index)] ?? 0n),
+      );
     },
   },
   "i8x16.splat": splat("i8x16"),
@@ -217,7 +274,10 @@ export const vectorOperations = {
     evaluate: (_, [a = 0n, b = 0n]) => {
       const right = lanesOf(16, b);
       const products = lanesOf(16, a).map((lane, index) => s(lane, 16) * s(right[index] ?? 0n, 16));
-      return fromLanes(32, [0, 2, 4, 6].map((index) => (products[index] ?? 0n) + (products[index + 1] ?? 0n)));
+      return fromLanes(
+        32,
+        [0, 2, 4, 6].map((index) => (products[index] ?? 0n) + (products[index + 1] ?? 0n)),
+      );
     },
   },
 } satisfies Record<string, Operation>;

@@ -1,7 +1,11 @@
 import type { Block, Statement, Value } from "./node.ts";
 
 /** Visits the values that a statement evaluates itself, and the blocks inside it. */
-export function visitStatement(statement: Statement, value: (value: Value) => void, block: (block: Block) => void): void {
+export function visitStatement(
+  statement: Statement,
+  value: (value: Value) => void,
+  block: (block: Block) => void,
+): void {
   switch (statement.kind) {
     case "define":
       visitOperands(statement.value, value);

@@ -15,7 +15,7 @@ export const fetch = routine(
   { parameters: ["i64"], results: [], faults: true },
   () => new Builder(),
   (ir, address) => {
-    const [physical, attributes] = ir.call(translate, address!, ir.const("i32", AccessFlag.fetch)) as [Value, Value];
+    const [physical, attributes] = ir.call(translate, address, ir.const("i32", AccessFlag.fetch)) as [Value, Value];
     const frame = ir.variable(ir.const("i32", 0));
     const gfn = ir.shr(physical, 12);
     ir.if(ir.ltu(gfn, DomainLayout.p2mFrames), () => {
@@ -25,12 +25,12 @@ export const fetch = routine(
         ir.assign(frame, ir.and(entry, -4096)),
       );
     });
-    const index = ir.and(ir.trunc(ir.shr(address!, 12), "i32"), VcpuLayout.fetchEntries - 1);
+    const index = ir.and(ir.trunc(ir.shr(address, 12), "i32"), VcpuLayout.fetchEntries - 1);
     const entry = ir.hold(ir.add(ir.add(ir.vcpu(), VcpuLayout.fetchTlb), ir.mul(index, FetchEntry.bytes)));
     const mode = ir.zext(ir.get("i32", State.mode), "i64");
-    ir.hostStore(entry, ir.or(ir.and(address!, -4096n), mode), FetchEntry.tag);
+    ir.hostStore(entry, ir.or(ir.and(address, -4096n), mode), FetchEntry.tag);
     ir.hostStore(entry, ir.read(frame), FetchEntry.frame);
-    ir.if(ir.ne(ir.and(attributes, PageAttribute.large), 0), () => noteLarge(ir, address!));
+    ir.if(ir.ne(ir.and(attributes, PageAttribute.large), 0), () => noteLarge(ir, address));
     ir.return();
   },
 );
@@ -43,7 +43,7 @@ export const fetchFrame = routine(
   (ir, address) => {
     // Outside 64-bit mode linear addresses have 32 bits.
     const long = ir.ne(ir.and(ir.get("i32", State.mode), 2), 0);
-    const linear = ir.hold(ir.select(long, address!, ir.and(address!, 0xffffffff)));
+    const linear = ir.hold(ir.select(long, address, ir.and(address, 0xffffffff)));
     const index = ir.and(ir.trunc(ir.shr(linear, 12), "i32"), VcpuLayout.fetchEntries - 1);
     const entry = ir.hold(ir.add(ir.add(ir.vcpu(), VcpuLayout.fetchTlb), ir.mul(index, FetchEntry.bytes)));
     const tag = ir.or(ir.and(linear, -4096n), ir.zext(ir.get("i32", State.mode), "i64"));

@@ -212,18 +212,18 @@ export const translate = routine(
   { parameters: ["i64", "i32"], results: ["i64", "i32"], faults: true },
   () => new Builder(),
   (ir, address, flags) => {
-    const user = ir.hold(ir.and(ir.eq(ir.get("i32", State.cpl), 3), ir.eqz(ir.and(flags!, AccessFlag.system))));
-    const walk: Walk = { ir, address: address!, flags: flags!, user };
+    const user = ir.hold(ir.and(ir.eq(ir.get("i32", State.cpl), 3), ir.eqz(ir.and(flags, AccessFlag.system))));
+    const walk: Walk = { ir, address: address, flags: flags, user };
     const long = ir.hold(ir.ne(ir.and(ir.get("i64", State.efer), Efer.lma), 0));
-    ir.if(ir.and(long, ir.ne(ir.sar(ir.shl(address!, 16), 16), address!)), () => {
+    ir.if(ir.and(long, ir.ne(ir.sar(ir.shl(address, 16), 16), address)), () => {
       ir.if(
-        ir.ne(ir.and(flags!, AccessFlag.stack), 0),
+        ir.ne(ir.and(flags, AccessFlag.stack), 0),
         () => ir.fault(Vector.SS, 0),
         () => ir.fault(Vector.GP, 0),
       );
     });
     ir.if(ir.eqz(ir.and(ir.get("i64", State.cr0), Cr0.pg)), () => {
-      ir.return(ir.and(address!, 0xffffffff), ir.const("i32", PageAttribute.writable));
+      ir.return(ir.and(address, 0xffffffff), ir.const("i32", PageAttribute.writable));
     });
     const wide = ir.or(long, ir.ne(ir.and(ir.get("i64", State.cr4), Cr4.pae), 0));
     ir.loop((again) => {

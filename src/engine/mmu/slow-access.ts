@@ -68,7 +68,7 @@ export const resolve = routine(
   { parameters: ["i64", "i32"], results: ["i32", "i64"], faults: true },
   builder,
   (ir, address, flags) => {
-    const [physical, attributes] = ir.call(translate, address!, flags!) as [Value, Value];
+    const [physical, attributes] = ir.call(translate, address, flags) as [Value, Value];
     const gfn = ir.shr(physical, 12);
     ir.if(ir.ltu(gfn, DomainLayout.p2mFrames), () => {
       const entry = ir.hostLoad("i32", ir.shl(ir.trunc(gfn, "i32"), 2), DomainLayout.p2m);
@@ -77,11 +77,11 @@ export const resolve = routine(
       const host = ir.or(frame, ir.and(ir.trunc(physical, "i32"), 0xfff));
       ir.if(ir.eq(type, P2mType.ram), () => {
         const writable = ir.ne(ir.and(attributes, PageAttribute.writable), 0);
-        fill(ir, address!, flags!, frame, attributes, writable);
+        fill(ir, address, flags, frame, attributes, writable);
         ir.return(host, physical);
       });
-      ir.if(ir.and(ir.eq(type, P2mType.ramReadOnly), ir.eqz(ir.and(flags!, AccessFlag.write))), () => {
-        fill(ir, address!, flags!, frame, attributes, ir.const("i1", 0));
+      ir.if(ir.and(ir.eq(type, P2mType.ramReadOnly), ir.eqz(ir.and(flags, AccessFlag.write))), () => {
+        fill(ir, address, flags, frame, attributes, ir.const("i1", 0));
         ir.return(host, physical);
       });
     });
@@ -115,11 +115,11 @@ export const slowProbe = routine(
   { parameters: ["i64", "i32", "i32"], results: [], faults: true },
   builder,
   (ir, address, bytes, flags) => {
-    checkAlignment(ir, address!, bytes!, flags!);
-    const write = ir.hold(ir.or(flags!, AccessFlag.write));
-    ir.call(resolve, address!, write);
-    ir.if(crossesPage(ir, address!, bytes!), () => {
-      ir.call(resolve, secondPage(ir, address!, bytes!), write);
+    checkAlignment(ir, address, bytes, flags);
+    const write = ir.hold(ir.or(flags, AccessFlag.write));
+    ir.call(resolve, address, write);
+    ir.if(crossesPage(ir, address, bytes), () => {
+      ir.call(resolve, secondPage(ir, address, bytes), write);
     });
     ir.return();
   },
@@ -131,27 +131,25 @@ export const slowLoad: Routine = routine(
   { parameters: ["i64", "i32", "i32"], results: ["i64"], faults: true },
   builder,
   (ir, address, bytes, flags) => {
-    checkAlignment(ir, address!, bytes!, flags!);
-    ir.if(crossesPage(ir, address!, bytes!), () => {
-      ir.call(resolve, address!, flags!);
-      ir.call(resolve, secondPage(ir, address!, bytes!), flags!);
+    checkAlignment(ir, address, bytes, flags);
+    ir.if(crossesPage(ir, address, bytes), () => {
+      ir.call(resolve, address, flags);
+      ir.call(resolve, secondPage(ir, address, bytes), flags);
       const value = ir.variable(ir.const("i64", 0));
-      eachByte(ir, bytes!, (index) => {
-        const [byte] = ir.call(slowLoad, ir.add(address!, ir.zext(index, "i64")), ir.const("i32", 1), flags!) as [
-          Value,
-        ];
+      eachByte(ir, bytes, (index) => {
+        const [byte] = ir.call(slowLoad, ir.add(address, ir.zext(index, "i64")), ir.const("i32", 1), flags) as [Value];
         ir.assign(value, ir.or(ir.read(value), ir.shl(byte, ir.zext(ir.shl(index, 3), "i64"))));
       });
       ir.return(ir.read(value));
     });
-    const [host, physical] = ir.call(resolve, address!, flags!) as [Value, Value];
+    const [host, physical] = ir.call(resolve, address, flags) as [Value, Value];
     ir.if(ir.eqz(host), () => {
       ir.set(State.hostValue, physical);
-      ir.host("mmioRead", bytes!);
+      ir.host("mmioRead", bytes);
       ir.return(ir.get("i64", State.hostValue));
     });
     for (const [size, type] of [[1, "i8"], [2, "i16"], [4, "i32"]] as const) {
-      ir.if(ir.eq(bytes!, size), () => ir.return(ir.zext(ir.hostLoad(type, host), "i64")));
+      ir.if(ir.eq(bytes, size), () => ir.return(ir.zext(ir.hostLoad(type, host), "i64")));
     } // prettier-ignore
     ir.return(ir.hostLoad("i64", host));
   },
@@ -163,29 +161,29 @@ export const slowStore: Routine = routine(
   { parameters: ["i64", "i64", "i32", "i32"], results: [], faults: true },
   builder,
   (ir, address, value, bytes, flags) => {
-    checkAlignment(ir, address!, bytes!, flags!);
-    const write = ir.hold(ir.or(flags!, AccessFlag.write));
-    ir.if(crossesPage(ir, address!, bytes!), () => {
-      ir.call(slowProbe, address!, bytes!, write);
-      eachByte(ir, bytes!, (index) => {
-        const byte = ir.and(ir.shr(value!, ir.zext(ir.shl(index, 3), "i64")), 0xff);
-        ir.call(slowStore, ir.add(address!, ir.zext(index, "i64")), byte, ir.const("i32", 1), flags!);
+    checkAlignment(ir, address, bytes, flags);
+    const write = ir.hold(ir.or(flags, AccessFlag.write));
+    ir.if(crossesPage(ir, address, bytes), () => {
+      ir.call(slowProbe, address, bytes, write);
+      eachByte(ir, bytes, (index) => {
+        const byte = ir.and(ir.shr(value, ir.zext(ir.shl(index, 3), "i64")), 0xff);
+        ir.call(slowStore, ir.add(address, ir.zext(index, "i64")), byte, ir.const("i32", 1), flags);
       });
       ir.return();
     });
-    const [host, physical] = ir.call(resolve, address!, write) as [Value, Value];
+    const [host, physical] = ir.call(resolve, address, write) as [Value, Value];
     ir.if(ir.eqz(host), () => {
       ir.set(State.hostValue, physical);
-      ir.set(State.hostValue2, value!);
-      ir.host("mmioWrite", bytes!);
+      ir.set(State.hostValue2, value);
+      ir.host("mmioWrite", bytes);
       ir.return();
     });
-    ir.if(ir.eq(bytes!, 1), () => ir.hostStore(host, ir.trunc(value!, "i8")));
-    ir.if(ir.eq(bytes!, 2), () => ir.hostStore(host, ir.trunc(value!, "i16")));
-    ir.if(ir.eq(bytes!, 4), () => ir.hostStore(host, ir.trunc(value!, "i32")));
-    ir.if(ir.eq(bytes!, 8), () => ir.hostStore(host, value!));
+    ir.if(ir.eq(bytes, 1), () => ir.hostStore(host, ir.trunc(value, "i8")));
+    ir.if(ir.eq(bytes, 2), () => ir.hostStore(host, ir.trunc(value, "i16")));
+    ir.if(ir.eq(bytes, 4), () => ir.hostStore(host, ir.trunc(value, "i32")));
+    ir.if(ir.eq(bytes, 8), () => ir.hostStore(host, value));
     ir.if(ir.ne(ir.hostLoad("i8", ir.shr(host, 12), DomainLayout.codeFrames), 0), () => {
-      ir.host("codeWritten", host, bytes!);
+      ir.host("codeWritten", host, bytes);
     });
     ir.return();
   },

@@ -56,8 +56,8 @@ function flushKernelNonGlobal(ir: Builder): void {
  * one address space; a bank whose PCID is loaded again for another table, or without bit 63, is dropped.
  */
 export const loadCr3 = routine("loadCr3", { parameters: ["i64"], results: [], faults: false }, builder, (ir, value) => {
-  const key = ir.hold(ir.and(value!, (1n << 63n) - 1n));
-  const keep = ir.hold(ir.lts(value!, 0));
+  const key = ir.hold(ir.and(value, (1n << 63n) - 1n));
+  const keep = ir.hold(ir.lts(value, 0));
   ir.set(State.cr3, key);
   flushKernelNonGlobal(ir);
   forget(ir, VcpuLayout.fetchTlb, VcpuLayout.fetchEntries * FetchEntry.bytes);
@@ -98,15 +98,15 @@ export const invalidatePage = routine(
   { parameters: ["i64"], results: [], faults: false },
   builder,
   (ir, address) => {
-    const hash = ir.hold(ir.and(ir.trunc(ir.shr(address!, 21), "i32"), Mmu.largeBytes * 8 - 1));
+    const hash = ir.hold(ir.and(ir.trunc(ir.shr(address, 21), "i32"), Mmu.largeBytes * 8 - 1));
     const byte = ir.get("i8", ir.add(ir.const("i32", Mmu.large), ir.shr(hash, 3)));
     ir.if(ir.ne(ir.and(ir.shr(ir.zext(byte, "i32"), ir.and(hash, 7)), 1), 0), () => {
       ir.call(flushAll);
       ir.return();
     });
-    const page = ir.hold(ir.and(address!, -4096n));
+    const page = ir.hold(ir.and(address, -4096n));
     const bank = (offset: number, entries: number) => {
-      const index = ir.and(ir.trunc(ir.shr(address!, 12 - TlbEntry.shift), "i32"), (entries - 1) << TlbEntry.shift);
+      const index = ir.and(ir.trunc(ir.shr(address, 12 - TlbEntry.shift), "i32"), (entries - 1) << TlbEntry.shift);
       const entry = ir.hold(ir.add(ir.add(ir.vcpu(), offset), index));
       ir.if(ir.eq(ir.hostLoad("i64", entry), page), () => {
         ir.hostStore(entry, ir.const("i64", -1), TlbEntry.readTag);
@@ -117,7 +117,7 @@ export const invalidatePage = routine(
     bank(VcpuLayout.kernelUserBank, VcpuLayout.kernelUserEntries);
     for (let user = 0; user < VcpuLayout.userBankCount; user++)
       bank(VcpuLayout.userBanks + user * bankBytes, VcpuLayout.userEntries);
-    const index = ir.and(ir.trunc(ir.shr(address!, 12), "i32"), VcpuLayout.fetchEntries - 1);
+    const index = ir.and(ir.trunc(ir.shr(address, 12), "i32"), VcpuLayout.fetchEntries - 1);
     ir.hostStore(
       ir.add(ir.add(ir.vcpu(), VcpuLayout.fetchTlb), ir.mul(index, FetchEntry.bytes)),
       ir.const("i64", -1),
