@@ -29,9 +29,9 @@ export const writeCr0 = routine(
   (ir, given) => {
     const bit = (value: Value, mask: number) => ir.hold(has(ir, value, mask));
     const old = ir.get("i64", State.cr0);
-    const value = ir.hold(ir.or(ir.and(given!, cr0Bits), Cr0.et));
+    const value = ir.hold(ir.or(ir.and(given, cr0Bits), Cr0.et));
     const [paging, wasPaging] = [bit(value, Cr0.pg), bit(old, Cr0.pg)];
-    ir.if(ir.ltu(0xffffffff, given!), () => refuse(ir));
+    ir.if(ir.ltu(0xffffffff, given), () => refuse(ir));
     ir.if(ir.and(paging, ir.eqz(bit(value, Cr0.pe))), () => refuse(ir));
     ir.if(ir.and(bit(value, Cr0.nw), ir.eqz(bit(value, Cr0.cd))), () => refuse(ir));
     const cr4 = ir.get("i64", State.cr4);
@@ -64,8 +64,8 @@ export const writeCr3 = routine(
     const reserved = BigInt.asUintN(64, reservedAddress | (0x7ffn << 52n));
     const pcide = has(ir, ir.get("i64", State.cr4), Cr4.pcide);
     const forbidden = ir.select(pcide, ir.const("i64", reserved), ir.const("i64", reserved | (1n << 63n)));
-    ir.if(overlaps(ir, value!, forbidden), () => refuse(ir));
-    ir.call(mmu.loadCr3, value!);
+    ir.if(overlaps(ir, value, forbidden), () => refuse(ir));
+    ir.call(mmu.loadCr3, value);
     ir.return();
   },
 );
@@ -80,14 +80,14 @@ export const writeCr4 = routine(
   () => new Builder(),
   (ir, value) => {
     const old = ir.get("i64", State.cr4);
-    ir.if(has(ir, value!, BigInt.asUintN(64, ~cr4Bits)), () => refuse(ir));
+    ir.if(has(ir, value, BigInt.asUintN(64, ~cr4Bits)), () => refuse(ir));
     const long = ir.hold(has(ir, ir.get("i64", State.efer), Efer.lma));
-    ir.if(ir.and(long, ir.eqz(has(ir, value!, Cr4.pae))), () => refuse(ir));
-    const changed = ir.hold(ir.xor(old, value!));
-    ir.if(ir.and(has(ir, changed, Cr4.pcide), has(ir, value!, Cr4.pcide)), () => {
+    ir.if(ir.and(long, ir.eqz(has(ir, value, Cr4.pae))), () => refuse(ir));
+    const changed = ir.hold(ir.xor(old, value));
+    ir.if(ir.and(has(ir, changed, Cr4.pcide), has(ir, value, Cr4.pcide)), () => {
       ir.if(ir.or(ir.eqz(long), has(ir, ir.get("i64", State.cr3), 0xfff)), () => refuse(ir));
     });
-    ir.set(State.cr4, value!);
+    ir.set(State.cr4, value);
     ir.if(has(ir, changed, Cr4.pge | Cr4.pae | Cr4.pse | Cr4.pcide | Cr4.smep | Cr4.smap), () => ir.call(mmu.flushAll));
     ir.call(mmu.updateMode);
     ir.return();

@@ -14,10 +14,10 @@ export const readDescriptor = routine(
   { parameters: ["i32"], results: ["i64", "i64"], faults: true },
   () => new Builder(),
   (ir, selector) => {
-    const index = ir.hold(ir.and(selector!, 0xfff8));
+    const index = ir.hold(ir.and(selector, 0xfff8));
     const base = ir.variable(ir.get("i64", State.gdtrBase));
     const limit = ir.variable(ir.get("i32", State.gdtrLimit));
-    ir.if(has(ir, selector!, 4), () => {
+    ir.if(has(ir, selector, 4), () => {
       const attributes = ir.zext(ir.get("i16", segmentField(ir, ldtr, "attributes")), "i32");
       ir.assign(base, ir.get("i64", ldtr));
       const size = ir.get("i32", segmentField(ir, ldtr, "limit"));

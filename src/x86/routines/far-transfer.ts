@@ -112,18 +112,18 @@ export const farJump = routine(
   { parameters: ["i32", "i64"], results: [], faults: true },
   () => new Builder(),
   (ir, selector, offset) => {
-    ir.if(isReal(ir), () => enterReal(ir, selector!, offset!));
-    const { found, attributes } = findTarget(ir, selector!);
+    ir.if(isReal(ir), () => enterReal(ir, selector, offset));
+    const { found, attributes } = findTarget(ir, selector);
     ir.if(isCode(ir, attributes), () => {
-      const code = { selector: selector!, found, attributes };
+      const code = { selector: selector, found, attributes };
       checkDirect(ir, code);
       checkPresence(ir, code);
-      checkOffset(ir, code, offset!);
-      enter(ir, code, offset!);
+      checkOffset(ir, code, offset);
+      enter(ir, code, offset);
     });
     const type = ir.hold(ir.and(attributes, 0x1f));
     ir.if(isCallGate(ir, type), () => {
-      const gate = readCallGate(ir, selector!, found.descriptor, attributes);
+      const gate = readCallGate(ir, selector, found.descriptor, attributes);
       const { code } = gate;
       const cpl = ir.get("i32", State.cpl);
       const dpl = ir.hold(dplOf(ir, code.attributes));
@@ -135,8 +135,8 @@ export const farJump = routine(
       checkOffset(ir, code, gate.offset);
       enter(ir, code, gate.offset);
     });
-    transferTask(ir, selector!, { found, attributes }, TaskSwitch.jump);
-    ir.fault(Vector.GP, selectorError(ir, selector!));
+    transferTask(ir, selector, { found, attributes }, TaskSwitch.jump);
+    ir.fault(Vector.GP, selectorError(ir, selector));
   },
 );
 
@@ -180,21 +180,21 @@ function farCallOf(size: Size): Routine {
     (ir, selector, offset, rip) => {
       ir.if(isReal(ir), () => {
         const limit = ir.get("i32", segmentField(ir, cs, "limit"));
-        ir.if(ir.ltu(ir.zext(limit, "i64"), offset!), () => ir.fault(Vector.GP, 0));
-        enterReal(ir, selector!, offset!, pushReturn(ir, size, rip!));
+        ir.if(ir.ltu(ir.zext(limit, "i64"), offset), () => ir.fault(Vector.GP, 0));
+        enterReal(ir, selector, offset, pushReturn(ir, size, rip));
       });
-      const { found, attributes } = findTarget(ir, selector!);
+      const { found, attributes } = findTarget(ir, selector);
       ir.if(isCode(ir, attributes), () => {
-        const code = { selector: selector!, found, attributes };
+        const code = { selector: selector, found, attributes };
         checkDirect(ir, code);
         checkPresence(ir, code);
-        checkOffset(ir, code, offset!);
-        pushReturn(ir, size, rip!)();
-        enter(ir, code, offset!);
+        checkOffset(ir, code, offset);
+        pushReturn(ir, size, rip)();
+        enter(ir, code, offset);
       });
       const type = ir.hold(ir.and(attributes, 0x1f));
       ir.if(isCallGate(ir, type), () => {
-        const gate = readCallGate(ir, selector!, found.descriptor, attributes);
+        const gate = readCallGate(ir, selector, found.descriptor, attributes);
         const { code } = gate;
         const cpl = ir.get("i32", State.cpl);
         const dpl = ir.hold(dplOf(ir, code.attributes));
@@ -202,11 +202,11 @@ function farCallOf(size: Size): Routine {
         checkPresence(ir, code);
         checkOffset(ir, code, gate.offset);
         const inner = ir.and(ir.ltu(dpl, cpl), ir.eqz(has(ir, code.attributes, Attribute.conforming)));
-        ir.if(inner, () => callInner(ir, gate, dpl, rip!));
-        callSameGate(ir, code, gate.offset, gate.wide, rip!);
+        ir.if(inner, () => callInner(ir, gate, dpl, rip));
+        callSameGate(ir, code, gate.offset, gate.wide, rip);
       });
-      transferTask(ir, selector!, { found, attributes }, TaskSwitch.call);
-      ir.fault(Vector.GP, selectorError(ir, selector!));
+      transferTask(ir, selector, { found, attributes }, TaskSwitch.call);
+      ir.fault(Vector.GP, selectorError(ir, selector));
     },
   );
 }
@@ -218,7 +218,7 @@ function farReturnOf(size: Size): Routine {
     { parameters: ["i32"], results: [], faults: true },
     () => new Builder(),
     (ir, dropped) => {
-      const drop = ir.zext(dropped!, "i64");
+      const drop = ir.zext(dropped, "i64");
       const words = readStack(ir, size, 2);
       const offset = words[0]!;
       const selector = ir.hold(ir.and(ir.trunc(words[1]!, "i32"), 0xffff));

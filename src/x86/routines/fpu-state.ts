@@ -40,19 +40,19 @@ export const storeX87 = routine(
   { parameters: ["i64", "i32"], results: [], faults: true },
   builder,
   (ir, address, wide) => {
-    const at = (offset: number) => ir.add(address!, offset);
+    const at = (offset: number) => ir.add(address, offset);
     const fsw = ir.get("i32", State.fsw);
     ir.store(at(Area.fcw), ir.trunc(ir.get("i32", State.fcw), "i16"));
     ir.store(at(Area.fsw), ir.trunc(fsw, "i16"));
     ir.store(at(Area.ftw), ir.trunc(ir.get("i32", State.ftw), "i16"));
     ir.store(at(Area.fop), ir.trunc(ir.get("i32", State.fop), "i16"));
-    const mask = ir.select(ir.ne(wide!, 0), ir.const("i64", -1), ir.const("i64", 0xffffffff));
+    const mask = ir.select(ir.ne(wide, 0), ir.const("i64", -1), ir.const("i64", 0xffffffff));
     ir.store(at(Area.fip), ir.and(ir.get("i64", State.fip), mask));
     ir.store(at(Area.fdp), ir.and(ir.get("i64", State.fdp), mask));
     const top = topOf(ir, fsw);
     repeat(ir, 8, (index) => {
       const slot = stackSlot(ir, index, top);
-      const to = elementAddress(ir, address!, Area.st, index);
+      const to = elementAddress(ir, address, Area.st, index);
       ir.store(to, ir.get("i64", slot));
       ir.store(ir.add(to, 8), ir.zext(ir.get("i16", ir.add(slot, 8)), "i64"));
     });
@@ -66,10 +66,10 @@ export const storeSse = routine(
   { parameters: ["i64", "i32"], results: [], faults: true },
   builder,
   (ir, address, registers) => {
-    ir.store(ir.add(address!, Area.mxcsr), ir.get("i32", State.mxcsr));
-    ir.store(ir.add(address!, Area.mxcsrMask), ir.const("i32", mxcsrMask));
-    repeat(ir, registers!, (index) => {
-      ir.store(elementAddress(ir, address!, Area.xmm, index), ir.get("v128", ir.add(ir.shl(index, 4), State.xmm)));
+    ir.store(ir.add(address, Area.mxcsr), ir.get("i32", State.mxcsr));
+    ir.store(ir.add(address, Area.mxcsrMask), ir.const("i32", mxcsrMask));
+    repeat(ir, registers, (index) => {
+      ir.store(elementAddress(ir, address, Area.xmm, index), ir.get("v128", ir.add(ir.shl(index, 4), State.xmm)));
     });
     ir.return();
   },
@@ -81,11 +81,11 @@ export const loadX87 = routine(
   { parameters: ["i64", "i32"], results: [], faults: true },
   builder,
   (ir, address, wide) => {
-    const word = (offset: number) => ir.zext(ir.load("i16", ir.add(address!, offset)), "i32");
+    const word = (offset: number) => ir.zext(ir.load("i16", ir.add(address, offset)), "i32");
     const [fcw, fsw, ftw, fop] = [word(Area.fcw), word(Area.fsw), word(Area.ftw), word(Area.fop)];
-    const mask = ir.hold(ir.select(ir.ne(wide!, 0), ir.const("i64", -1), ir.const("i64", 0xffffffff)));
-    const fip = ir.load("i64", ir.add(address!, Area.fip));
-    const fdp = ir.load("i64", ir.add(address!, Area.fdp));
+    const mask = ir.hold(ir.select(ir.ne(wide, 0), ir.const("i64", -1), ir.const("i64", 0xffffffff)));
+    const fip = ir.load("i64", ir.add(address, Area.fip));
+    const fdp = ir.load("i64", ir.add(address, Area.fdp));
     ir.set(State.fcw, ir.or(ir.and(fcw, 0x1f3f), 0x40));
     ir.set(State.fsw, fsw);
     ir.set(State.ftw, ir.and(ftw, 0xff));
@@ -95,7 +95,7 @@ export const loadX87 = routine(
     const top = topOf(ir, fsw);
     repeat(ir, 8, (index) => {
       const slot = stackSlot(ir, index, top);
-      const from = elementAddress(ir, address!, Area.st, index);
+      const from = elementAddress(ir, address, Area.st, index);
       ir.set(slot, ir.load("i64", from));
       ir.set(ir.add(slot, 8), ir.load("i16", ir.add(from, 8)));
     });
@@ -109,8 +109,8 @@ export const loadXmm = routine(
   { parameters: ["i64", "i32"], results: [], faults: true },
   builder,
   (ir, address, registers) => {
-    repeat(ir, registers!, (index) => {
-      ir.set(ir.add(ir.shl(index, 4), State.xmm), ir.load("v128", elementAddress(ir, address!, Area.xmm, index)));
+    repeat(ir, registers, (index) => {
+      ir.set(ir.add(ir.shl(index, 4), State.xmm), ir.load("v128", elementAddress(ir, address, Area.xmm, index)));
     });
     ir.return();
   },
@@ -138,7 +138,7 @@ export const initialiseXmm = routine(
   { parameters: ["i32"], results: [], faults: false },
   builder,
   (ir, registers) => {
-    ir.hostFill(ir.add(ir.vcpu(), State.xmm), 0, ir.shl(registers!, 4));
+    ir.hostFill(ir.add(ir.vcpu(), State.xmm), 0, ir.shl(registers, 4));
     ir.return();
   },
 );

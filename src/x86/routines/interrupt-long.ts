@@ -91,10 +91,10 @@ export const interruptLong = routine(
   { parameters: ["i32", "i32", "i32"], results: [], faults: true },
   () => new Builder(),
   (ir, vector, errorCode, kind) => {
-    const external = ir.hold(ir.zext(ir.eqz(kind!), "i32"));
-    const event: Event = { vector: vector!, errorCode: errorCode!, kind: kind!, external };
+    const external = ir.hold(ir.zext(ir.eqz(kind), "i32"));
+    const event: Event = { vector: vector, errorCode: errorCode, kind: kind, external };
     const gate = readGate(ir, event);
-    const withCode = ir.hold(ir.les(0, errorCode!));
+    const withCode = ir.hold(ir.les(0, errorCode));
     const bytes = ir.select(withCode, ir.const("i64", 48), ir.const("i64", 40));
     const frame = ir.hold(ir.sub(selectStack(ir, gate, external), 40));
     const bottom = ir.hold(ir.add(frame, ir.sub(40, bytes)));
@@ -115,7 +115,7 @@ export const interruptLong = routine(
         ir.probeWrite(frame, 40, access);
       });
       storeFrame(ir, frame, values, access);
-      ir.if(withCode, () => ir.store(ir.sub(frame, 8), ir.zext(errorCode!, "i64"), access));
+      ir.if(withCode, () => ir.store(ir.sub(frame, 8), ir.zext(errorCode, "i64"), access));
     };
     markAccessed(ir, gate.code);
     ir.if(

@@ -236,11 +236,11 @@ export const interruptProtected: Routine = routine(
   { parameters: ["i32", "i32", "i32"], results: [], faults: true },
   () => new Builder(),
   (ir, vector, errorCode, kind) => {
-    const external = ir.hold(ir.zext(ir.eqz(kind!), "i32"));
-    const event: Event = { vector: vector!, errorCode: errorCode!, kind: kind!, external };
+    const external = ir.hold(ir.zext(ir.eqz(kind), "i32"));
+    const event: Event = { vector: vector, errorCode: errorCode, kind: kind, external };
     const [gate, attributes] = readGate(ir, event);
     ir.if(ir.eq(ir.and(attributes, 0x1f), SystemType.taskGate), () => {
-      const transfer = { kind: TaskSwitch.call, external, errorCode: errorCode! };
+      const transfer = { kind: TaskSwitch.call, external, errorCode: errorCode };
       const [next, nextCode] = enterTask(ir, taskOfGate(ir, gate), "available", transfer);
       // An exception of the new task's own, before its first instruction.
       ir.if(ir.les(0, next), () => ir.call(interruptProtected, next, nextCode, ir.const("i32", 0)));

@@ -23,7 +23,7 @@ const interruptReal = routine(
   { parameters: ["i32"], results: [], faults: true },
   () => new Builder(),
   (ir, vector) => {
-    const at = ir.hold(ir.shl(vector!, 2));
+    const at = ir.hold(ir.shl(vector, 2));
     ir.if(ir.ltu(ir.get("i32", State.idtrLimit), ir.or(at, 3)), () => ir.fault(Vector.GP, 0));
     const entry = ir.load("i32", ir.add(ir.get("i64", State.idtrBase), ir.zext(at, "i64")), { system: true });
     const cs = segmentSlot("cs");
@@ -63,14 +63,14 @@ export const interrupt = routine(
   () => new Builder(),
   (ir, vector, errorCode, kind) => {
     ir.if(isLongModeActive(ir), () => {
-      ir.call(interruptLong, vector!, errorCode!, kind!);
+      ir.call(interruptLong, vector, errorCode, kind);
       ir.return();
     });
     ir.if(isProtectionEnabled(ir), () => {
-      ir.call(interruptProtected, vector!, errorCode!, kind!);
+      ir.call(interruptProtected, vector, errorCode, kind);
       ir.return();
     });
-    ir.call(interruptReal, vector!);
+    ir.call(interruptReal, vector);
     ir.return();
   },
 );

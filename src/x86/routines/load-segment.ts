@@ -69,33 +69,33 @@ export const loadSegment = routine(
   { parameters: ["i32", "i32"], results: [], faults: true },
   () => new Builder(),
   (ir, number, selector) => {
-    const slot = ir.hold(segmentSlotOf(ir, number!));
-    const isStack = ir.hold(ir.eq(number!, Segment.ss));
+    const slot = ir.hold(segmentSlotOf(ir, number));
+    const isStack = ir.hold(ir.eq(number, Segment.ss));
     ir.if(ir.or(ir.eqz(isProtectionEnabled(ir)), isVirtual8086(ir)), () => {
-      loadReal(ir, slot, selector!);
+      loadReal(ir, slot, selector);
       ir.return();
     });
-    ir.if(isNullSelector(ir, selector!), () => {
+    ir.if(isNullSelector(ir, selector), () => {
       ir.if(isStack, () => {
         // A null SS is for kernels in 64-bit mode only.
         const cpl = ir.get("i32", State.cpl);
-        const allowed = ir.and(is64Bit(ir), ir.and(ir.ne(cpl, 3), ir.eq(selector!, cpl)));
+        const allowed = ir.and(is64Bit(ir), ir.and(ir.ne(cpl, 3), ir.eq(selector, cpl)));
         ir.if(ir.eqz(allowed), () => ir.fault(Vector.GP, 0));
-        setNullStack(ir, selector!);
+        setNullStack(ir, selector);
         ir.return();
       });
-      setNull(ir, slot, selector!);
+      setNull(ir, slot, selector);
       ir.return();
     });
-    const found = findDescriptor(ir, selector!, () => ir.fault(Vector.GP, selectorError(ir, selector!)));
+    const found = findDescriptor(ir, selector, () => ir.fault(Vector.GP, selectorError(ir, selector)));
     const attributes = ir.hold(attributesOf(ir, found.descriptor));
     ir.if(
       isStack,
-      () => checkStack(ir, selector!, attributes),
-      () => checkData(ir, selector!, attributes),
+      () => checkStack(ir, selector, attributes),
+      () => checkData(ir, selector, attributes),
     );
     markAccessed(ir, found);
-    setFromDescriptor(ir, slot, selector!, found.descriptor);
+    setFromDescriptor(ir, slot, selector, found.descriptor);
     ir.return();
   },
 );

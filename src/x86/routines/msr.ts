@@ -22,10 +22,10 @@ export const readMsr = routine(
   { parameters: ["i32"], results: ["i64"], faults: true },
   () => new Builder(),
   (ir, index) => {
-    for (const msr of stateMsrs) ir.if(ir.eq(index!, msr.index), () => ir.return(ir.get("i64", msr.slot)));
-    ir.if(ir.eq(index!, Msr.timeStampCounter), () => ir.return(readTimestamp(ir)));
-    ir.if(ir.eq(index!, Msr.efer), () => ir.return(ir.get("i64", State.efer)));
-    ir.if(ir.ne(ir.host("rdmsr", index!), 0), () => refuse(ir));
+    for (const msr of stateMsrs) ir.if(ir.eq(index, msr.index), () => ir.return(ir.get("i64", msr.slot)));
+    ir.if(ir.eq(index, Msr.timeStampCounter), () => ir.return(readTimestamp(ir)));
+    ir.if(ir.eq(index, Msr.efer), () => ir.return(ir.get("i64", State.efer)));
+    ir.if(ir.ne(ir.host("rdmsr", index), 0), () => refuse(ir));
     ir.return(ir.get("i64", State.hostValue));
   },
 );
@@ -68,24 +68,24 @@ export const writeMsr = routine(
   () => new Builder(),
   (ir, index, value) => {
     for (const { index: each, slot, rule } of stateMsrs) {
-      ir.if(ir.eq(index!, each), () => {
-        const wrong = breaks(ir, rule, value!);
+      ir.if(ir.eq(index, each), () => {
+        const wrong = breaks(ir, rule, value);
         if (wrong !== undefined) ir.if(wrong, () => refuse(ir));
-        ir.set(slot, value!);
+        ir.set(slot, value);
         ir.return();
       });
     }
-    ir.if(ir.eq(index!, Msr.efer), () => {
-      writeEfer(ir, value!);
+    ir.if(ir.eq(index, Msr.efer), () => {
+      writeEfer(ir, value);
       ir.return();
     });
-    ir.if(ir.eq(index!, Msr.timeStampCounter), () => {
+    ir.if(ir.eq(index, Msr.timeStampCounter), () => {
       ir.host("timestamp");
-      ir.set(State.tscOffset, ir.sub(value!, ir.get("i64", State.hostValue)));
+      ir.set(State.tscOffset, ir.sub(value, ir.get("i64", State.hostValue)));
       ir.return();
     });
-    ir.set(State.hostValue, value!);
-    ir.if(ir.ne(ir.host("wrmsr", index!), 0), () => refuse(ir));
+    ir.set(State.hostValue, value);
+    ir.if(ir.ne(ir.host("wrmsr", index), 0), () => refuse(ir));
     ir.return();
   },
 );

@@ -28,10 +28,10 @@ export const requirePorts = routine(
     const base = ir.get("i64", tr);
     const map = ir.zext(ir.load("i16", ir.add(base, mapBase), system), "i32");
     // Two bytes are read always; the map ends with a byte of ones.
-    const at = ir.hold(ir.add(map, ir.shr(port!, 3)));
+    const at = ir.hold(ir.add(map, ir.shr(port, 3)));
     ir.if(ir.ltu(limit, ir.add(at, 1)), refuse);
     const bits = ir.zext(ir.load("i16", ir.add(base, ir.zext(at, "i64")), system), "i32");
-    const mask = ir.shl(ir.sub(ir.shl(ir.const("i32", 1), bytes!), 1), ir.and(port!, 7));
+    const mask = ir.shl(ir.sub(ir.shl(ir.const("i32", 1), bytes), 1), ir.and(port, 7));
     ir.if(ir.ne(ir.and(bits, mask), 0), refuse);
     ir.return();
   },

@@ -280,33 +280,33 @@ export const taskSwitch = routine(
   { parameters: ["i32", "i32", "i32", "i32"], results: ["i32", "i32"], faults: true },
   () => new Builder(),
   (ir, selector, kind, external, errorCode) => {
-    const [descriptor, address] = ir.call(readDescriptor, selector!) as [Value, Value];
+    const [descriptor, address] = ir.call(readDescriptor, selector) as [Value, Value];
     const attributes = ir.hold(attributesOf(ir, descriptor));
-    const target: TaskTarget = { selector: selector!, descriptor, address, attributes };
+    const target: TaskTarget = { selector: selector, descriptor, address, attributes };
     const base = ir.hold(baseOf(ir, descriptor));
     const limit = limitOf(ir, descriptor);
     const wide = has(ir, attributes, 8);
     ir.if(ir.ltu(limit, ir.select(wide, ir.const("i32", task32.limit), ir.const("i32", task16.limit))), () => {
-      ir.fault(Vector.TS, selectorError(ir, selector!, external));
+      ir.fault(Vector.TS, selectorError(ir, selector, external));
     });
     const loaded = variables(ir);
     byFormat(ir, attributes, (format) => {
-      ir.if(ir.eq(kind!, TaskSwitch.call), () => ir.probeWrite(base, 2, system));
+      ir.if(ir.eq(kind, TaskSwitch.call), () => ir.probeWrite(base, 2, system));
       read(ir, format, base, loaded);
     });
     const oldBase = ir.get("i64", tr);
     const oldSelector = ir.hold(selectorOf(ir, "tr"));
     const oldAttributes = ir.zext(ir.get("i16", segmentField(ir, tr, "attributes")), "i32");
     const flags = readEflags(ir);
-    const returns = ir.hold(ir.eq(kind!, TaskSwitch.return));
+    const returns = ir.hold(ir.eq(kind, TaskSwitch.return));
     const saved = ir.hold(ir.select(returns, ir.and(flags, ~FlagBit.nt), flags));
     byFormat(ir, oldAttributes, (format) => {
       ir.probeWrite(ir.add(oldBase, format.eip), format.ldt - format.eip, system);
       save(ir, format, oldBase, saved);
     });
-    ir.if(ir.ne(kind!, TaskSwitch.call), () => clearOldBusy(ir));
+    ir.if(ir.ne(kind, TaskSwitch.call), () => clearOldBusy(ir));
     ir.if(ir.eqz(returns), () => setBusy(ir, address, attributes, true));
-    ir.if(ir.eq(kind!, TaskSwitch.call), () => ir.store(base, ir.trunc(oldSelector, "i16"), system));
-    enterTask(ir, target, base, loaded, kind!, external!, errorCode!);
+    ir.if(ir.eq(kind, TaskSwitch.call), () => ir.store(base, ir.trunc(oldSelector, "i16"), system));
+    enterTask(ir, target, base, loaded, kind, external, errorCode);
   },
 );
