@@ -37,12 +37,21 @@ const diverts = new Set([
   "jmpf",
 ]);
 
-/** The blocks decoded from one frame. */
+/** A run of records, and the hash entry that leads to it. */
 interface Block {
   readonly hash: number;
   readonly first: number;
   readonly count: number;
 }
+
+/** What was decoded from one frame. */
+interface FrameCode {
+  readonly blocks: Block[];
+  /** The record of each instruction, by mode × 4096 + page offset. */
+  readonly records: Map<number, number>;
+}
+
+type Tail = "goto" | "lookUp" | "undefined" | "too-long";
 
 /**
  * Decoded instructions of a domain: records in its private area, found by the byte address of the code in linear memory
@@ -54,7 +63,7 @@ export class CodeCache {
   readonly #view: DataView;
   readonly #bytes: Uint8Array;
   readonly #codeFrames: Uint8Array;
-  readonly #frames = new Map<number, Block[]>();
+  readonly #frames = new Map<number, FrameCode>();
   #next: number = DomainLayout.records;
   /** Called when a frame gets its first code: write translations of it must go. */
   readonly #frameBecameCode: (frame: number) => void;
@@ -84,17 +93,26 @@ export class CodeCache {
     this.statistics.flushes += 1;
   }
 
-  /** Decodes the block at byte address `at` of linear memory. Nothing but what is in this frame is looked at. */
+  /**
+   * Makes the code at byte address `at` of linear memory findable: by decoding it up to where the flow of control leaves
+   * or what follows has been decoded before. Nothing but what is in this frame is looked at.
+   */
   decodeBlock(at: number, mode: number): void {
     const codeSize = codeSizes[mode & 3]!;
     const frame = Math.floor(at / frameBytes);
-    const start = at % frameBytes;
+    const known = this.#frames.get(frame)?.records;
+    const record = known?.get(mode * frameBytes + (at % frameBytes));
+    if (record !== undefined) {
+      this.#enter(at, mode, record, 1);
+      return;
+    }
     const page = this.#bytes.subarray(frame * frameBytes, (frame + 1) * frameBytes);
-    const limit = (mode & singleBit) !== 0 ? 1 : blockLimit;
+    const single = (mode & singleBit) !== 0;
     const decoded: Decoded[] = [];
-    let offset = start;
-    let tail: "lookUp" | "undefined" | "too-long" | "crossing" = "lookUp";
-    while (decoded.length < limit && offset < frameBytes) {
+    let offset = at % frameBytes;
+    let tail: Tail | "crossing" = single ? "lookUp" : "goto";
+    while (decoded.length < (single ? 1 : blockLimit) && offset < frameBytes) {
+      if (known?.has(mode * frameBytes + offset) === true) break;
       const result = decode(this.#map, page, offset, codeSize);
       if (typeof result === "string") {
         tail = result === "truncated" ? "crossing" : result;
@@ -110,7 +128,7 @@ export class CodeCache {
       this.#enter(at, mode, first, 1);
       return;
     }
-    this.#write(at, mode, codeSize, decoded, tail === "crossing" ? "lookUp" : tail);
+    this.#write(at, mode, codeSize, decoded, tail === "crossing" || (tail === "goto" && offset >= frameBytes) ? "lookUp" : tail);
   }
 
   #reserve(records: number): number {
@@ -125,7 +143,7 @@ export class CodeCache {
     mode: number,
     codeSize: 16 | 32 | 64,
     decoded: readonly Decoded[],
-    tail: "lookUp" | "undefined" | "too-long",
+    tail: Tail,
   ): void {
     this.#forms.prepare(decoded, codeSize);
     const count = decoded.length + 1;
@@ -134,6 +152,7 @@ export class CodeCache {
     let at = start;
     let offset = start % frameBytes;
     this.#enter(start, mode, first, count);
+    const { records } = this.#frames.get(Math.floor(start / frameBytes))!;
     for (const instruction of decoded) {
       writeRecord(
         this.#view,
@@ -143,6 +162,7 @@ export class CodeCache {
         this.#forms.handler(instruction, codeSize),
         this.#forms.form(instruction, codeSize),
       );
+      records.set(mode * frameBytes + offset, record);
       record += recordBytes;
       offset += instruction.length;
       at += instruction.length;
@@ -150,17 +170,24 @@ export class CodeCache {
       const called = instruction.row.instruction.mnemonic === "call";
       if (called && instruction !== decoded.at(-1)) this.#enter(at, mode, record, 1);
     }
-    this.#writeTail(record, offset, tail);
+    this.#writeTail(record, offset, tail, records.get(mode * frameBytes + offset));
     this.statistics.blocks += 1;
     this.statistics.instructions += decoded.length;
   }
 
-  #writeTail(record: number, offset: number, tail: "lookUp" | "undefined" | "too-long"): void {
+  /** @param successor The record at `offset`, where a goto leads, if there is one. */
+  #writeTail(record: number, offset: number, tail: Tail, successor = 0): void {
     const view = this.#view;
-    view.setUint16(record + RecordField.handler, tail === "lookUp" ? Handler.lookUp : Handler.raise, true);
+    const [handler, immediate, displacement] = {
+      goto: [Handler.goto, offset, successor] as const,
+      lookUp: [Handler.lookUp, 0, 0] as const,
+      undefined: [Handler.raise, Vector.UD, -1] as const,
+      "too-long": [Handler.raise, Vector.GP, 0] as const,
+    }[tail];
+    view.setUint16(record + RecordField.handler, handler, true);
     view.setUint16(record + RecordField.start, offset, true);
-    view.setBigInt64(record + RecordField.immediate, BigInt(tail === "undefined" ? Vector.UD : Vector.GP), true);
-    view.setInt32(record + RecordField.displacement, tail === "undefined" ? -1 : 0, true);
+    view.setBigInt64(record + RecordField.immediate, BigInt(immediate), true);
+    view.setInt32(record + RecordField.displacement, displacement, true);
   }
 
   #enter(at: number, mode: number, first: number, count: number): Block {
@@ -178,9 +205,9 @@ export class CodeCache {
       this.#codeFrames[frame] = CodeFrame.decoded;
       this.#frameBecameCode(frame);
     }
-    const blocks = this.#frames.get(frame);
-    if (blocks === undefined) this.#frames.set(frame, [block]);
-    else blocks.push(block);
+    const code = this.#frames.get(frame);
+    if (code === undefined) this.#frames.set(frame, { blocks: [block], records: new Map() });
+    else code.blocks.push(block);
   }
 
   /** Leaves a record that asks for the second page of the instruction at `at`. @see Handler.crossing */
@@ -228,11 +255,11 @@ export class CodeCache {
   invalidate(address: number): void {
     const frame = Math.floor((address >>> 0) / frameBytes);
     this.#codeFrames[frame] = CodeFrame.none;
-    const blocks = this.#frames.get(frame);
-    if (blocks === undefined) return;
+    const code = this.#frames.get(frame);
+    if (code === undefined) return;
     this.#frames.delete(frame);
     this.statistics.invalidations += 1;
-    for (const { hash, first, count } of blocks) {
+    for (const { hash, first, count } of code.blocks) {
       if (this.#view.getInt32(hash + HashEntry.record, true) === first)
         this.#view.setBigInt64(hash + HashEntry.key, -1n, true);
       // Whoever is in the middle of the block goes on with what is in memory now.

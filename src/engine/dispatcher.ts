@@ -26,8 +26,10 @@ export const Handler = {
    * the frame that the page must lead to, the displacement that of the instruction.
    */
   crossing: 3,
+  /** Goes on at the page offset in the immediate, as a jump that is no instruction: where blocks meet. */
+  goto: 4,
   /** The first of the hot forms. */
-  hot: 4,
+  hot: 5,
 } as const;
 
 /** Why the dispatcher returned. */
@@ -472,13 +474,14 @@ class Dispatcher {
     const advance = code.block();
     const branch = code.block();
     const cases = hot.map(() => code.block());
+    const goes = code.block();
     const crosses = code.block();
     const raises = code.block();
     const looksUp = code.block();
     const calls = code.block();
     code.get(locals.record);
     code.memory("i32.load16_u", RecordField.handler);
-    code.brTable([calls, looksUp, raises, crosses, ...cases.toReversed()], calls);
+    code.brTable([calls, looksUp, raises, crosses, goes, ...cases.toReversed()], calls);
     code.end();
     // Handler.form
     if (this.counting) this.#countForm();
@@ -517,6 +520,13 @@ class Dispatcher {
     code.br(faulted);
     code.end();
     this.#crossing(faulted, advance);
+    code.end();
+    // Handler.goto
+    code.get(locals.remaining);
+    code.i32(1);
+    code.op("i32.add");
+    code.set(locals.remaining);
+    code.br(branch);
     const around: HotSurroundings = {
       vcpu: locals.vcpu,
       record: locals.record,
