@@ -33,10 +33,12 @@ import * as shift from "./shift.ts";
 import * as sseArithmetic from "./sse-arithmetic.ts";
 import * as sseCompare from "./sse-compare.ts";
 import * as sseConvert from "./sse-convert.ts";
+import * as sseHorizontal from "./sse-horizontal.ts";
 import * as sseInsert from "./sse-insert.ts";
 import * as sseInteger from "./sse-integer.ts";
 import * as sseLogic from "./sse-logic.ts";
 import * as sseMove from "./sse-move.ts";
+import * as sseRound from "./sse-round.ts";
 import * as sseShift from "./sse-shift.ts";
 import * as sseShuffle from "./sse-shuffle.ts";
 import * as stack from "./stack.ts";
@@ -80,10 +82,12 @@ export const instructions: readonly Instruction[] = [
   sseArithmetic,
   sseCompare,
   sseConvert,
+  sseHorizontal,
   sseInsert,
   sseInteger,
   sseLogic,
   sseMove,
+  sseRound,
   sseShift,
   sseShuffle,
   stack,

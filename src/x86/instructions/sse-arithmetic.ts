@@ -2,19 +2,14 @@ import type { Value } from "../../ir/node.ts";
 import type { Instruction } from "../instruction.ts";
 import { raising, raisingLanes } from "../routines/sse.ts";
 import type { Semantics } from "../semantics.ts";
-import { arithmetic } from "../softfloat/arithmetic.ts";
 import type { ArithmeticOperation } from "../softfloat/arithmetic.ts";
 import { comparison } from "../softfloat/compare.ts";
-import { denormalLanes, either, isDenormal, isFinite, isNan, isNormal, nanLanes, none, roundsFreely, scalarName, smallLanes, specialLanes, vectorName } from "../sse-fast.ts"; // prettier-ignore
+import { denormalLanes, either, isDenormal, isNan, nanLanes, none, scalarName, vectorName } from "../sse-fast.ts";
+import { computation } from "../sse-computation.ts";
 import { floating, pd, ps, sd, ss } from "../sse-shapes.ts";
 import type { Shape } from "../sse-shapes.ts";
 
-/**
- * Arithmetic, square roots, minima and maxima. Intel SDM Vol. 2, "ADDPS" to "SUBSS".
- *
- * The fast way is taken where operands are not denormal and the result is finite, and normal where the operation can
- * underflow: sums and roots cannot, inexactly, since a denormal sum is exact.
- */
+/** Arithmetic, square roots, minima and maxima. Intel SDM Vol. 2, "ADDPS" to "SUBSS". */
 
 /** Four instructions, in the order ps, pd, ss, sd. */
 type Four = [Instruction, Instruction, Instruction, Instruction];
@@ -23,35 +18,13 @@ function four(name: string, opcode: string, compute: (shape: Shape) => (ir: Sema
   return [ps, pd, ss, sd].map((shape) => floating(name, opcode, shape, compute(shape))) as Four;
 }
 
-/** `unary` looks at the source alone. */
-function computation(operation: ArithmeticOperation, underflows: boolean, unary: boolean) {
-  return ({ format, packed }: Shape) => {
-    const soft = arithmetic[format.name][operation];
-    const slow = packed ? raisingLanes(operation, format, [soft]) : raising(soft);
-    return (ir: Semantics, destination: Value, source: Value) => {
-      const operands = unary ? [source] : [destination, source];
-      const name = packed ? vectorName(format, operation) : scalarName(format, operation);
-      const result = ir.hold(ir.op(name, operands));
-      const fits = packed
-        ? none(ir, [
-            ...operands.map((operand) => denormalLanes(ir, format, operand)),
-            specialLanes(ir, format, result),
-            ...(underflows ? [smallLanes(ir, format, result)] : []),
-          ])
-        : operands.reduce(
-            (all, operand) => ir.and(all, ir.eqz(isDenormal(ir, format, operand))),
-            underflows ? isNormal(ir, format, result) : isFinite(ir, format, result),
-          );
-      return either(ir, ir.and(roundsFreely(ir), fits), result, () => ir.call(slow, ...operands)[0]!);
-    };
-  };
-}
+const arithmeticOf = (operation: ArithmeticOperation) => (shape: Shape) => computation(operation, shape);
 
-export const [addps, addpd, addss, addsd] = four("add", "58", computation("add", false, false));
-export const [subps, subpd, subss, subsd] = four("sub", "5C", computation("sub", false, false));
-export const [mulps, mulpd, mulss, mulsd] = four("mul", "59", computation("mul", true, false));
-export const [divps, divpd, divss, divsd] = four("div", "5E", computation("div", true, false));
-export const [sqrtps, sqrtpd, sqrtss, sqrtsd] = four("sqrt", "51", computation("sqrt", false, true));
+export const [addps, addpd, addss, addsd] = four("add", "58", arithmeticOf("add"));
+export const [subps, subpd, subss, subsd] = four("sub", "5C", arithmeticOf("sub"));
+export const [mulps, mulpd, mulss, mulsd] = four("mul", "59", arithmeticOf("mul"));
+export const [divps, divpd, divss, divsd] = four("div", "5E", arithmeticOf("div"));
+export const [sqrtps, sqrtpd, sqrtss, sqrtsd] = four("sqrt", "51", arithmeticOf("sqrt"));
 
 /** DEST where it is less, or greater, than SRC; else SRC. Numbers that are neither NaN nor denormal raise nothing. */
 function extreme(operation: "min" | "max") {

@@ -31,19 +31,19 @@ export const pinsrw = instruction({
 });
 export const pinsrb = instruction({
   mnemonic: "pinsrb",
-  feature: "SSE4.1",
+  feature: "SSE4_1",
   encodings: ["66 0F 3A 20  Vx,Rd,Ib", "66 0F 3A 20  Vx,Mb,Ib"],
   semantics: (ir, destination, source, immediate) => insert(ir, destination, source, immediate, "i8"),
 });
 export const pinsrd = instruction({
   mnemonic: "pinsrd",
-  feature: "SSE4.1",
+  feature: "SSE4_1",
   encodings: ["66 0F 3A 22  Vx,Ed,Ib  w0"],
   semantics: (ir, destination, source, immediate) => insert(ir, destination, source, immediate, "i32"),
 });
 export const pinsrq = instruction({
   mnemonic: "pinsrq",
-  feature: "SSE4.1",
+  feature: "SSE4_1",
   encodings: ["66 0F 3A 22  Vx,Eq,Ib  w1"],
   semantics: (ir, destination, source, immediate) => insert(ir, destination, source, immediate, "i64"),
 });
@@ -63,19 +63,19 @@ export const pextrw = instruction({
 });
 export const pextrb = instruction({
   mnemonic: "pextrb",
-  feature: "SSE4.1",
+  feature: "SSE4_1",
   encodings: ["66 0F 3A 14  Rd,Vx,Ib", "66 0F 3A 14  Mb,Vx,Ib"],
   semantics: (ir, destination, source, immediate) => extract(ir, destination, source, immediate, "i8"),
 });
 export const pextrd = instruction({
   mnemonic: "pextrd",
-  feature: "SSE4.1",
+  feature: "SSE4_1",
   encodings: ["66 0F 3A 16  Ed,Vx,Ib  w0"],
   semantics: (ir, destination, source, immediate) => extract(ir, destination, source, immediate, "i32"),
 });
 export const pextrq = instruction({
   mnemonic: "pextrq",
-  feature: "SSE4.1",
+  feature: "SSE4_1",
   encodings: ["66 0F 3A 16  Eq,Vx,Ib  w1"],
   semantics: (ir, destination, source, immediate) => extract(ir, destination, source, immediate, "i64"),
 });

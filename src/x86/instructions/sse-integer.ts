@@ -35,24 +35,24 @@ export const pandn = packed("pandn", "SSE2", "DF", (ir, a, b) => ir.op("v128.and
 export const pcmpeqb = packed("pcmpeqb", "SSE2", "74", lanes("i8x16.eq"));
 export const pcmpeqw = packed("pcmpeqw", "SSE2", "75", lanes("i16x8.eq"));
 export const pcmpeqd = packed("pcmpeqd", "SSE2", "76", lanes("i32x4.eq"));
-export const pcmpeqq = packedVector("pcmpeqq", "SSE4.1", "38 29", lanes("i64x2.eq"));
+export const pcmpeqq = packedVector("pcmpeqq", "SSE4_1", "38 29", lanes("i64x2.eq"));
 export const pcmpgtb = packed("pcmpgtb", "SSE2", "64", lanes("i8x16.gt_s"));
 export const pcmpgtw = packed("pcmpgtw", "SSE2", "65", lanes("i16x8.gt_s"));
 export const pcmpgtd = packed("pcmpgtd", "SSE2", "66", lanes("i32x4.gt_s"));
-export const pcmpgtq = packedVector("pcmpgtq", "SSE4.2", "38 37", lanes("i64x2.gt_s"));
+export const pcmpgtq = packedVector("pcmpgtq", "SSE4_2", "38 37", lanes("i64x2.gt_s"));
 
 export const pminub = packed("pminub", "SSE2", "DA", lanes("i8x16.min_u"));
 export const pmaxub = packed("pmaxub", "SSE2", "DE", lanes("i8x16.max_u"));
 export const pminsw = packed("pminsw", "SSE2", "EA", lanes("i16x8.min_s"));
 export const pmaxsw = packed("pmaxsw", "SSE2", "EE", lanes("i16x8.max_s"));
-export const pminsb = packedVector("pminsb", "SSE4.1", "38 38", lanes("i8x16.min_s"));
-export const pminsd = packedVector("pminsd", "SSE4.1", "38 39", lanes("i32x4.min_s"));
-export const pminuw = packedVector("pminuw", "SSE4.1", "38 3A", lanes("i16x8.min_u"));
-export const pminud = packedVector("pminud", "SSE4.1", "38 3B", lanes("i32x4.min_u"));
-export const pmaxsb = packedVector("pmaxsb", "SSE4.1", "38 3C", lanes("i8x16.max_s"));
-export const pmaxsd = packedVector("pmaxsd", "SSE4.1", "38 3D", lanes("i32x4.max_s"));
-export const pmaxuw = packedVector("pmaxuw", "SSE4.1", "38 3E", lanes("i16x8.max_u"));
-export const pmaxud = packedVector("pmaxud", "SSE4.1", "38 3F", lanes("i32x4.max_u"));
+export const pminsb = packedVector("pminsb", "SSE4_1", "38 38", lanes("i8x16.min_s"));
+export const pminsd = packedVector("pminsd", "SSE4_1", "38 39", lanes("i32x4.min_s"));
+export const pminuw = packedVector("pminuw", "SSE4_1", "38 3A", lanes("i16x8.min_u"));
+export const pminud = packedVector("pminud", "SSE4_1", "38 3B", lanes("i32x4.min_u"));
+export const pmaxsb = packedVector("pmaxsb", "SSE4_1", "38 3C", lanes("i8x16.max_s"));
+export const pmaxsd = packedVector("pmaxsd", "SSE4_1", "38 3D", lanes("i32x4.max_s"));
+export const pmaxuw = packedVector("pmaxuw", "SSE4_1", "38 3E", lanes("i16x8.max_u"));
+export const pmaxud = packedVector("pmaxud", "SSE4_1", "38 3F", lanes("i32x4.max_u"));
 
 /** The source alone is looked at. */
 function absolute(name: OperationName): PackedOperation {
@@ -76,7 +76,7 @@ export const psignw = packed("psignw", "SSSE3", "38 09", signed("i16x8"));
 export const psignd = packed("psignd", "SSSE3", "38 0A", signed("i32x4"));
 
 export const pmullw = packed("pmullw", "SSE2", "D5", lanes("i16x8.mul"));
-export const pmulld = packedVector("pmulld", "SSE4.1", "38 40", lanes("i32x4.mul"));
+export const pmulld = packedVector("pmulld", "SSE4_1", "38 40", lanes("i32x4.mul"));
 export const pmaddwd = packed("pmaddwd", "SSE2", "F5", lanes("i32x4.dot_i16x8_s"));
 
 /** The eight 32-bit products of 16-bit lanes, each cut to the word that begins at byte `at` of it. */
@@ -109,7 +109,7 @@ function evenProducts(sign: "s" | "u"): PackedOperation {
   return (ir, a, b) => ir.op(`i64x2.extmul_low_i32x4_${sign}`, [ir.shuffle(a, a, even), ir.shuffle(b, b, even)]);
 }
 export const pmuludq = packed("pmuludq", "SSE2", "F4", evenProducts("u"));
-export const pmuldq = packedVector("pmuldq", "SSE4.1", "38 28", evenProducts("s"));
+export const pmuldq = packedVector("pmuldq", "SSE4_1", "38 28", evenProducts("s"));
 
 /** Unsigned bytes of DEST by signed bytes of SRC, adjacent products added with saturation. */
 export const pmaddubsw = packed("pmaddubsw", "SSSE3", "38 04", (ir, a, b) => {

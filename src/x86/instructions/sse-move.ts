@@ -73,7 +73,7 @@ export const lddqu = instruction({
 export const movntps = instruction({ mnemonic: "movntps", feature: "SSE", encodings: ["NP 0F 2B  Mx,Vx"], semantics: move });
 export const movntpd = instruction({ mnemonic: "movntpd", feature: "SSE2", encodings: ["66 0F 2B  Mx,Vx"], semantics: move });
 export const movntdq = instruction({ mnemonic: "movntdq", feature: "SSE2", encodings: ["66 0F E7  Mx,Vx"], semantics: move });
-export const movntdqa = instruction({ mnemonic: "movntdqa", feature: "SSE4.1", encodings: ["66 0F 38 2A  Vx,Mx"], semantics: move });
+export const movntdqa = instruction({ mnemonic: "movntdqa", feature: "SSE4_1", encodings: ["66 0F 38 2A  Vx,Mx"], semantics: move });
 
 /** From a general register: no SSE state is involved. */
 export const movnti = instruction({
@@ -172,7 +172,7 @@ export const movmskpd = instruction({
 /** The lane that an immediate selects, in a register or stored. */
 export const extractps = instruction({
   mnemonic: "extractps",
-  feature: "SSE4.1",
+  feature: "SSE4_1",
   encodings: ["66 0F 3A 17  Ed,Vx,Ib"],
   semantics(ir, destination, source, lane) {
     ir.requireSse();
@@ -184,7 +184,7 @@ export const extractps = instruction({
 /** INSERTPS: bits 7–6 of the immediate choose the source's lane, 5–4 the destination's; 3–0 are lanes to clear. */
 export const insertps = instruction({
   mnemonic: "insertps",
-  feature: "SSE4.1",
+  feature: "SSE4_1",
   encodings: ["66 0F 3A 21  Vx,Ux,Ib", "66 0F 3A 21  Vx,Md,Ib"],
   semantics(ir, destination, source, immediate) {
     ir.requireSse();

@@ -56,7 +56,7 @@ function narrowed(name: "i8x16.narrow_i16x8_s" | "i8x16.narrow_i16x8_u" | "i16x8
 export const packsswb = packed("packsswb", "SSE2", "63", narrowed("i8x16.narrow_i16x8_s"));
 export const packuswb = packed("packuswb", "SSE2", "67", narrowed("i8x16.narrow_i16x8_u"));
 export const packssdw = packed("packssdw", "SSE2", "6B", narrowed("i16x8.narrow_i32x4_s"));
-export const packusdw = packedVector("packusdw", "SSE4.1", "38 2B", narrowed("i16x8.narrow_i32x4_u"));
+export const packusdw = packedVector("packusdw", "SSE4_1", "38 2B", narrowed("i16x8.narrow_i32x4_u"));
 
 /** Each byte of SRC names a byte of DEST, or zero where its highest bit is set. */
 export const pshufb = packed("pshufb", "SSSE3", "38 00", (ir, a, b, bytes) => {

@@ -2,7 +2,8 @@ import { Builder, routine } from "../../ir/builder.ts";
 import type { Routine, Value } from "../../ir/node.ts";
 import type { Type } from "../../ir/types.ts";
 import { Vector } from "../exceptions.ts";
-import { Control, Exception, allExceptions } from "../softfloat/format.ts";
+import { arithmetic } from "../softfloat/arithmetic.ts";
+import { Control, Exception, allExceptions, double, single } from "../softfloat/format.ts";
 import type { Format } from "../softfloat/format.ts";
 import { State } from "../state.ts";
 
@@ -83,3 +84,45 @@ export function raisingLanes(name: string, format: Format, softs: readonly Routi
     return ir.call(softs[lane % softs.length]!, ...values, control) as [Value, Value];
   });
 }
+
+/**
+ * DPPS and DPPD, (a, b, control: i32) → v128: bits 4 to 7 of the control choose products, bits 0 to 3 the lanes that get
+ * their sum, pairs being added first. An unmasked exception of one step ends it. Intel SDM Vol. 2A, "DPPS".
+ */
+function dotProduct(format: Format): Routine {
+  const { mul, add } = arithmetic[format.name];
+  return routine(
+    `sse.dotProduct.${format.name}`,
+    { parameters: ["v128", "v128", "i32"], results: ["v128"], faults: true },
+    builder,
+    (ir, a, b, lanes) => {
+      const control = ir.get("i32", State.mxcsr);
+      const has = (bit: number) => ir.ne(ir.and(lanes!, 1 << bit), 0);
+      const step = (pairs: readonly (readonly [soft: Routine, x: Value, y: Value, wanted: Value | undefined])[]) => {
+        let flags = ir.const("i32", 0);
+        const values = pairs.map(([soft, x, y, wanted]) => {
+          const [value, raised] = ir.call(soft, x, y, control) as [Value, Value];
+          flags = ir.or(flags, wanted === undefined ? raised : ir.select(wanted, raised, 0));
+          return wanted === undefined ? value : ir.hold(ir.select(wanted, value, 0));
+        });
+        raise(ir, flags);
+        return values;
+      };
+      let terms = step(
+        Array.from({ length: 128 / format.bits }, (_, lane) => {
+          return [mul, extractLane(ir, format, a!, lane), extractLane(ir, format, b!, lane), has(4 + lane)] as const;
+        }),
+      );
+      while (terms.length > 1) {
+        const halves = Array.from({ length: terms.length / 2 }, (_, index) => [add, terms[2 * index]!, terms[2 * index + 1]!, undefined] as const);
+        terms = step(halves);
+      }
+      let result = ir.const("v128", 0);
+      for (let lane = 0; lane < 128 / format.bits; lane++) {
+        result = replaceLane(ir, format, result, lane, ir.select(has(lane), terms[0]!, 0));
+      }
+      ir.return(result);
+    },
+  );
+}
+export const dotProducts = { single: dotProduct(single), double: dotProduct(double) };
