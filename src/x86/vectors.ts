@@ -1,3 +1,4 @@
+import type { Builder } from "../ir/builder.ts";
 import type { Slot, Value } from "../ir/node.ts";
 import type { OperationName } from "../ir/operations.ts";
 import { Vector } from "./exceptions.ts";
@@ -73,7 +74,7 @@ export function joined(ir: Semantics, a: Value, b: Value): Value {
 }
 
 /** A vector of 16 bytes given by number. */
-export function bytesVector(ir: Semantics, bytes: readonly number[]): Value {
+export function bytesVector(ir: Builder, bytes: readonly number[]): Value {
   return ir.const("v128", bytes.reduce((all, byte, index) => all | (BigInt(byte & 0xff) << BigInt(8 * index)), 0n));
 }
 
@@ -101,6 +102,6 @@ export function constantOf(value: Value): bigint | undefined {
 }
 
 /** Bytes 0, 1, 2 … 15. */
-export function iota(ir: Semantics): Value {
+export function iota(ir: Builder): Value {
   return bytesVector(ir, Array.from({ length: 16 }, (_, index) => index));
 }

@@ -3,6 +3,7 @@ import * as add from "./add.ts";
 import * as arithmetic from "./arithmetic.ts";
 import * as bitScan from "./bit-scan.ts";
 import * as bitTest from "./bit-test.ts";
+import * as bmi from "./bmi.ts";
 import * as bound from "./bound.ts";
 import * as branch from "./branch.ts";
 import * as condition from "./condition.ts";
@@ -31,8 +32,10 @@ import * as segmentQueries from "./segment-queries.ts";
 import * as segmentRegisters from "./segment-registers.ts";
 import * as shift from "./shift.ts";
 import * as sseArithmetic from "./sse-arithmetic.ts";
+import * as sseBlend from "./sse-blend.ts";
 import * as sseCompare from "./sse-compare.ts";
 import * as sseConvert from "./sse-convert.ts";
+import * as sseExtend from "./sse-extend.ts";
 import * as sseHorizontal from "./sse-horizontal.ts";
 import * as sseInsert from "./sse-insert.ts";
 import * as sseInteger from "./sse-integer.ts";
@@ -41,6 +44,7 @@ import * as sseMove from "./sse-move.ts";
 import * as sseRound from "./sse-round.ts";
 import * as sseShift from "./sse-shift.ts";
 import * as sseShuffle from "./sse-shuffle.ts";
+import * as sseString from "./sse-string.ts";
 import * as stack from "./stack.ts";
 import * as string from "./string.ts";
 import * as system from "./system.ts";
@@ -52,6 +56,7 @@ export const instructions: readonly Instruction[] = [
   arithmetic,
   bitScan,
   bitTest,
+  bmi,
   bound,
   branch,
   condition,
@@ -80,8 +85,10 @@ export const instructions: readonly Instruction[] = [
   segmentRegisters,
   shift,
   sseArithmetic,
+  sseBlend,
   sseCompare,
   sseConvert,
+  sseExtend,
   sseHorizontal,
   sseInsert,
   sseInteger,
@@ -90,8 +97,9 @@ export const instructions: readonly Instruction[] = [
   sseRound,
   sseShift,
   sseShuffle,
+  sseString,
   stack,
   string,
   system,
   x87Control,
-].flatMap((family) => Object.values(family).filter((member) => typeof member === "object"));
+].flatMap((family) => Object.values(family));
