@@ -13,7 +13,7 @@ export function chooseAddress(draft: Draft, operand: MemoryOperand): void {
   const { mode } = form;
   let size: 16 | 32 | 64 = mode;
   if (random.oneIn(8)) size = mode === 64 ? 32 : mode === 32 ? 16 : 32;
-  const { segment, base: segmentBase } = chooseSegment(draft, size);
+  const { segment, base: segmentBase } = chooseSegment(draft, operand, size);
   const target = BigInt(WINDOW + operand.offset) - segmentBase;
   if (size === 16) draft.parts.address = address16(draft, target, segment);
   else if (mode === 64 && random.oneIn(8))
@@ -22,7 +22,11 @@ export function chooseAddress(draft: Draft, operand: MemoryOperand): void {
 }
 
 /** An override now and then. In 16-bit mode all segments but CS begin a page below the window. */
-function chooseSegment(draft: Draft, size: 16 | 32 | 64): { segment: number | undefined; base: bigint } {
+function chooseSegment(
+  draft: Draft,
+  { offset }: MemoryOperand,
+  size: 16 | 32 | 64,
+): { segment: number | undefined; base: bigint } {
   const { random, form } = draft;
   const { mode } = form;
   if (mode === 64) {
@@ -44,7 +48,9 @@ function chooseSegment(draft: Draft, size: 16 | 32 | 64): { segment: number | un
   if (random.oneIn(8)) return { segment: Prefix.fs, base: based };
   if (random.oneIn(8)) return { segment: Prefix.gs, base: BigInt(WINDOW) };
   if (random.oneIn(8)) return { segment: random.pick([Prefix.es, Prefix.ss, Prefix.ds]), base: flat };
-  if (random.oneIn(12)) return { segment: Prefix.cs, base: mode === 16 ? BigInt(CODE) : 0n };
+  // What lies right behind the code differs between the machines.
+  if (random.oneIn(12) && (mode === 32 || offset >= 0x200))
+    return { segment: Prefix.cs, base: mode === 16 ? BigInt(CODE) : 0n };
   return { segment: undefined, base: flat };
 }
 

@@ -59,5 +59,10 @@ export function ignoredIn(
   if (other.everything) return undefined;
   // A fault leaves the flags as they were; only #DE leaves them undefined.
   const rflags = host.kind === "fault" && host.vector !== 0 ? 0 : undefinedFlags(instruction, form, request);
-  return { ...NOTHING_IGNORED, rflags: rflags | other.rflags };
+  return { ...NOTHING_IGNORED, rflags: rflags | other.rflags, relativeError: approximation(instruction.mnemonic) };
+}
+
+/** RCPPS and RSQRTPS are within 1.5 × 2^-12 of the exact result, the host's and ours. Intel SDM Vol. 2B, "RCPPS". */
+function approximation(mnemonic: string): number {
+  return /^(rcp|rsqrt)[ps]s$/.test(mnemonic) ? 3 * 2 ** -12 : 0;
 }
