@@ -47,6 +47,8 @@ export const fieldLoads: Readonly<Record<NumberName | SlotName, Load>> = {
   displacement: ["i64.load32_s", RecordField.displacement],
   scale: ["i32.load8_u", RecordField.scale],
   immediate2: ["i32.load16_u", RecordField.immediate2],
+  /** No instruction with a VEX prefix has a second immediate. */
+  vvvv: ["i32.load16_u", RecordField.immediate2],
   regNumber: ["i32.load16_u", RecordField.reg],
   rmNumber: ["i32.load16_u", RecordField.rm],
   /** Kept as a shift count: −1 >>> count is the mask. */
@@ -115,5 +117,9 @@ export function writeRecord(
   view.setInt32(at + RecordField.displacement, displacement, true);
   view.setUint8(at + RecordField.scale, decoded.scale);
   view.setUint8(at + RecordField.addressMask, 64 - decoded.addressSize);
-  view.setUint16(at + RecordField.immediate2, decoded.immediate2, true);
+  view.setUint16(
+    at + RecordField.immediate2,
+    decoded.row.encoding.vex ? gprSlot(decoded.vvvv) : decoded.immediate2,
+    true,
+  );
 }

@@ -45,7 +45,7 @@ function fixedOperand(ir: Semantics, text: string): Operand {
 /** Binds one operand of a row: to whatever the form says, with its numbers from where the form's numbers come from. */
 function bindOperand(ir: Semantics, { text, kind, size }: OperandSpec): Operand {
   const type = sizeType(size, ir.operandSize);
-  const slot = (name: "reg" | "rm") => ir.numbers.slot(ir, name);
+  const slot = (name: "reg" | "rm" | "vvvv") => ir.numbers.slot(ir, name);
   switch (kind) {
     case "fixed":
       return fixedOperand(ir, text);
@@ -58,6 +58,8 @@ function bindOperand(ir: Semantics, { text, kind, size }: OperandSpec): Operand 
     case "G":
     case "Z":
       return generalRegister(ir, slot("reg"), type!);
+    case "B":
+      return generalRegister(ir, slot("vvvv"), type!);
     case "I":
       // Decoded sign-extended; as wide as the operation, whose 64-bit form has 32 bits of immediate.
       return number(ir, ir.immediate(size === "z" ? ir.operandType : type!));

@@ -1,7 +1,8 @@
 /**
  * A row of the opcode map: `"<prefix and opcode>  <operands>  <options>"`, columns two or more blanks apart.
  *
- * Opcode column: an optional mandatory prefix (NP, 66, F3, F2; NP means none of them), opcode bytes, then
+ * Opcode column: VEX where the instruction has that prefix (with L = 0), an optional mandatory prefix (NP, 66, F3, F2; NP
+ * means none of them), opcode bytes, then
  *   /0…/7   the reg field of ModR/M extends the opcode
  *   =C1     the whole ModR/M byte is fixed
  *   +       the low three bits of the opcode name a register (operand letter Z)
@@ -48,7 +49,7 @@ export type Option = keyof typeof options;
 
 /** Operand letters that take their place in a ModR/M byte, and those that do not. */
 export type OperandKind =
-  | "E" | "G" | "M" | "R" | "Z" | "I" | "J" | "O" | "A" | "S" | "C" | "D" | "V" | "W" | "U" | "P" | "Q" | "N" | "F" | "fixed"; // prettier-ignore
+  | "E" | "G" | "M" | "R" | "Z" | "I" | "J" | "O" | "A" | "S" | "C" | "D" | "V" | "W" | "U" | "P" | "Q" | "N" | "F" | "B" | "fixed"; // prettier-ignore
 
 export interface OperandSpec {
   /** As written in the row. */
@@ -66,6 +67,8 @@ export type MandatoryPrefix = "NP" | "66" | "F3" | "F2";
 export interface Encoding {
   readonly row: string;
   readonly prefix: MandatoryPrefix | undefined;
+  /** Whether a VEX prefix says prefix and map. */
+  readonly vex: boolean;
   /** 0: one byte; 1: 0F; 2: 0F 38; 3: 0F 3A. */
   readonly map: 0 | 1 | 2 | 3;
   readonly opcode: number;
@@ -80,11 +83,27 @@ export interface Encoding {
   readonly options: ReadonlySet<Option>;
 }
 
-const fixedOperands = new Set(["AL", "CL", "AX", "DX", "rAX", "eAX", "1", "ES", "CS", "SS", "DS", "FS", "GS", "XMM0", "ST0"]);
+const fixedOperands = new Set([
+  "AL",
+  "CL",
+  "AX",
+  "DX",
+  "rAX",
+  "eAX",
+  "1",
+  "ES",
+  "CS",
+  "SS",
+  "DS",
+  "FS",
+  "GS",
+  "XMM0",
+  "ST0",
+]);
 
 function parseOperand(text: string): OperandSpec {
   if (fixedOperands.has(text)) return { text, kind: "fixed", size: text };
-  const match = /^([EGMRZIJOASCDVWUPQNF])([a-z]*)$/.exec(text);
+  const match = /^([EGMRZIJOASCDVWUPQNFB])([a-z]*)$/.exec(text);
   if (match === null) throw new Error(`operand "${text}" is not in the key to abbreviations`);
   return { text, kind: match[1] as OperandKind, size: match[2] ?? "" };
 }
@@ -93,12 +112,17 @@ function parseOperand(text: string): OperandSpec {
 export function parseEncoding(row: string): Encoding {
   const [opcodeColumn = "", operandColumn = "-", ...optionColumns] = row.trim().split(/ {2,}/);
   const words = opcodeColumn.split(" ");
-  let bytes: readonly number[] = words.filter((word) => /^[0-9A-F]{2}$/.test(word)).map((word) => Number.parseInt(word, 16));
+  const vex = words[0] === "VEX";
+  if (vex) words.shift();
+  let bytes: readonly number[] = words
+    .filter((word) => /^[0-9A-F]{2}$/.test(word))
+    .map((word) => Number.parseInt(word, 16));
   let prefix: MandatoryPrefix | undefined;
   let digit: number | undefined;
   let modrm: number | undefined;
   let span: 1 | 8 | 16 = 1;
-  const prefixed = words[0] === "NP" || ((words[0] === "66" || words[0] === "F3" || words[0] === "F2") && bytes.length > 1);
+  const prefixed =
+    words[0] === "NP" || ((words[0] === "66" || words[0] === "F3" || words[0] === "F2") && bytes.length > 1);
   if (prefixed) prefix = words.shift() as MandatoryPrefix;
   if (prefixed && prefix !== "NP") bytes = bytes.slice(1);
   for (const word of words) {
@@ -122,10 +146,16 @@ export function parseEncoding(row: string): Encoding {
   const given = optionColumns.flatMap((column) => column.split(" "));
   const register = given.includes("mod3") || kinds.has("R") || kinds.has("U") || kinds.has("N") || kinds.has("F");
   const either = kinds.has("E") || kinds.has("W") || kinds.has("Q");
-  const hasModrm = digit !== undefined || modrm !== undefined || memory || register || either || ["G", "S", "C", "D", "V", "P"].some((kind) => kinds.has(kind as OperandKind));
+  const hasModrm =
+    digit !== undefined ||
+    modrm !== undefined ||
+    memory ||
+    register ||
+    either ||
+    ["G", "S", "C", "D", "V", "P"].some((kind) => kinds.has(kind as OperandKind));
   for (const option of given) if (!(option in options)) throw new Error(`option "${option}" in row "${row}"`);
   return {
-    row, prefix, map, opcode, span, digit, modrm, hasModrm, operands,
+    row, prefix, vex, map, opcode, span, digit, modrm, hasModrm, operands,
     form: memory ? "memory" : register ? "register" : "any",
     options: new Set(given as Option[]),
   }; // prettier-ignore

@@ -27,7 +27,8 @@ export type NumberName =
   /** Register numbers as they are in ModR/M: control, debug, segment and x87 registers. */
   | "regNumber"
   | "rmNumber";
-export type SlotName = "reg" | "rm" | "base" | "index" | "segment";
+/** `vvvv` is VEX's own register. */
+export type SlotName = "reg" | "rm" | "base" | "index" | "segment" | "vvvv";
 
 /** Where operand numbers come from: a record's fields, or constants. */
 export interface Numbers {
@@ -72,7 +73,10 @@ export class Semantics extends Builder {
     this.form = form;
     this.numbers = numbers;
     this.flags = Object.fromEntries(
-      Object.keys(flagForms).map((name) => [name, (...operands: Value[]) => this.#setFlags(name as FlagForm, operands)]),
+      Object.keys(flagForms).map((name) => [
+        name,
+        (...operands: Value[]) => this.#setFlags(name as FlagForm, operands),
+      ]),
     ) as FlagFunctions;
   }
 
@@ -171,7 +175,10 @@ export class Semantics extends Builder {
     this.if(this.ne(this.get("i32", State.cpl), 0), () => this.fault(Vector.GP, 0));
   }
   isProtected(): Value {
-    return this.and(this.trunc(this.get("i64", State.cr0), "i1"), this.eqz(this.and(this.get("i32", State.flags), 1 << 17)));
+    return this.and(
+      this.trunc(this.get("i64", State.cr0), "i1"),
+      this.eqz(this.and(this.get("i32", State.flags), 1 << 17)),
+    );
   }
 
   /** x87 and MMX: CR0.EM and CR0.TS. Intel SDM Vol. 3A, "Control Registers". */

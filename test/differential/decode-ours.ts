@@ -39,6 +39,8 @@ function describeOperand(decoded: Decoded, operand: OperandSpec, mode: Mode, ip:
       return generalName(rm, bytes, rex);
     case "R":
       return generalName(rm, bytes === 0 ? (mode === 64 ? 8 : 4) : bytes, rex);
+    case "B":
+      return generalName(decoded.vvvv, bytes, rex);
     case "G":
     case "Z":
       return generalName(reg, bytes, rex);

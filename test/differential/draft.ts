@@ -89,6 +89,7 @@ export function draftOf(random: Random, form: Form, mnemonic: string): Draft {
     address: undefined,
     immediates: [],
     prefixes: [],
+    vvvv: encoding.vex ? random.below(registers) : 0,
     forceRex: mode === 64 && random.oneIn(4),
     opcodeIndex: encoding.span === 16 ? random.below(16) : 0,
   };

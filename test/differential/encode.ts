@@ -41,6 +41,8 @@ export interface Parts {
   immediates: bigint[];
   /** LOCK, REP and REPNE prefixes that are not part of the opcode. */
   prefixes: number[];
+  /** VEX.vvvv's register, where the row has operand letter B. */
+  vvvv: number;
   /** A REX prefix even where no bit of it is needed: makes SPL of AH. */
   forceRex: boolean;
   /** Added to the opcode where the row stands for several. */
@@ -67,7 +69,7 @@ export function operandSizes(encoding: Encoding, mode: Mode): Form["operandSize"
   const only = (["o16", "o32", "o64"] as const)
     .filter((option) => options.has(option))
     .map((option) => Number(option.slice(1)));
-  const can66 = prefix === undefined || prefix === "F2" || prefix === "F3";
+  const can66 = !encoding.vex && (prefix === undefined || prefix === "F2" || prefix === "F3");
   for (const size of [16, 32, 64] as const) {
     if (only.length > 0 && !only.includes(size)) continue;
     if (mode !== 64 && size === 64) continue;
@@ -163,9 +165,10 @@ export function encode(form: Form, parts: Parts): Uint8Array {
   const out: number[] = [];
   if (address?.segment !== undefined) out.push(address.segment);
   if (addressSize !== mode) out.push(0x67);
-  if (encoding.prefix === "66" || (operandSize !== 0 && needs66(encoding, mode, operandSize))) out.push(0x66);
+  const legacyPrefix = encoding.vex ? undefined : encoding.prefix;
+  if (legacyPrefix === "66" || (operandSize !== 0 && needs66(encoding, mode, operandSize))) out.push(0x66);
   out.push(...parts.prefixes);
-  if (encoding.prefix === "F2" || encoding.prefix === "F3") out.push(Number.parseInt(encoding.prefix, 16));
+  if (legacyPrefix === "F2" || legacyPrefix === "F3") out.push(Number.parseInt(legacyPrefix, 16));
   const wide =
     encoding.options.has("w1") || (operandSize === 64 && !encoding.options.has("d64") && !encoding.options.has("f64"));
   const inMemory = form.operand === "memory" && address !== undefined;
@@ -173,9 +176,12 @@ export function encode(form: Form, parts: Parts): Uint8Array {
     (wide ? 8 : 0) |
     ((parts.reg >> 3) * 4) |
     (inMemory ? (((address.index ?? 0) >> 3) * 2) | ((address.base ?? 0) >> 3) : parts.rm >> 3);
-  if (mode === 64 && (rex !== 0 || parts.forceRex)) out.push(0x40 | rex);
-  if (encoding.map > 0) out.push(0x0f);
-  if (encoding.map > 1) out.push(encoding.map === 2 ? 0x38 : 0x3a);
+  if (encoding.vex) out.push(...vexPrefix(encoding, rex, parts.vvvv));
+  else {
+    if (mode === 64 && (rex !== 0 || parts.forceRex)) out.push(0x40 | rex);
+    if (encoding.map > 0) out.push(0x0f);
+    if (encoding.map > 1) out.push(encoding.map === 2 ? 0x38 : 0x3a);
+  }
   const opcode = encoding.opcode + parts.opcodeIndex;
   out.push(encoding.span === 8 ? opcode + (parts.rm & 7) : opcode);
   if (encoding.modrm !== undefined) out.push(encoding.modrm);
@@ -190,6 +196,13 @@ export function encode(form: Form, parts: Parts): Uint8Array {
     if (bytes > 0) out.push(...bytesOf(parts.immediates[next++] ?? 0n, bytes));
   }
   return Uint8Array.from(out);
+}
+
+/** The three-byte form, with L = 0; registers are inverted. */
+function vexPrefix({ map, prefix, operands }: Encoding, rex: number, vvvv: number): number[] {
+  const register = operands.some(({ kind }) => kind === "B") ? vvvv : 0;
+  const pp = ["NP", "66", "F3", "F2"].indexOf(prefix ?? "NP");
+  return [0xc4, ((~rex & 7) << 5) | map, ((rex & 8) << 4) | ((~register & 15) << 3) | pp];
 }
 
 function modrmMemory(reg: number, address: Address): number[] {

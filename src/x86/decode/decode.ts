@@ -1,5 +1,6 @@
-import type { Encoding } from "../encoding.ts";
+import type { Encoding, MandatoryPrefix } from "../encoding.ts";
 import { Segment } from "../state.ts";
+import { vexMaps } from "./opcode-map.ts";
 import type { OpcodeMap, Row } from "./opcode-map.ts";
 
 /** Why bytes are no instruction: more are needed, there is none such (#UD), or it is over 15 bytes long (#GP). */
@@ -32,6 +33,8 @@ export interface Decoded {
   readonly segment: number;
   readonly immediate: bigint;
   readonly immediate2: number;
+  /** VEX.vvvv, inverted; 0 without such a prefix. */
+  readonly vvvv: number;
 }
 
 export const ripBase = 16;
@@ -189,7 +192,12 @@ function readAddress(reader: Reader, modrm: number, rex: number, addressSize: nu
 }
 
 /** Reads the immediates in the order of the operands. */
-function readImmediates(reader: Reader, encoding: Encoding, operandSize: number, addressSize: number): [bigint, number] {
+function readImmediates(
+  reader: Reader,
+  encoding: Encoding,
+  operandSize: number,
+  addressSize: number,
+): [bigint, number] {
   let immediate = 0n;
   let immediate2 = 0;
   let seen = false;
@@ -222,17 +230,62 @@ function readOpcode(reader: Reader, first: number): number {
   return 256 + second;
 }
 
+/** What a VEX prefix says beside the bits it has in common with REX, which go to the prefixes. */
+interface Vex {
+  /** Index into the opcode map. */
+  readonly opcode: number;
+  readonly mandatory: MandatoryPrefix;
+  readonly vvvv: number;
+}
+
+/** Whether C4 or C5 begins a VEX prefix: outside 64-bit mode these are LES and LDS unless ModR/M would name a register. */
+function beginsVex(reader: Reader, first: number, codeSize: number): boolean {
+  if (first !== 0xc4 && first !== 0xc5) return false;
+  return codeSize === 64 || (reader.bytes[reader.at] ?? 0) >= 0xc0;
+}
+
+/** Reads a VEX prefix behind its first byte, and the opcode. Intel SDM Vol. 2A, "The VEX Prefix". L must be 0. */
+function readVex(reader: Reader, first: number, prefixes: Prefixes, codeSize: number): Vex | undefined {
+  const legacy = prefixes.rex !== 0 || prefixes.operand || prefixes.repeat !== 0 || prefixes.lock;
+  const second = reader.u8();
+  const third = first === 0xc4 ? reader.u8() : second;
+  const map = first === 0xc4 ? second & 31 : 1;
+  const opcode = reader.u8();
+  // R, X and B are inverted; the short form has R alone.
+  const extension = first === 0xc4 ? (~second >> 5) & 7 : (~second >> 5) & 4;
+  const wide = first === 0xc4 && codeSize === 64 ? (third >> 4) & 8 : 0;
+  if (codeSize === 64) prefixes.rex = 0x40 | wide | extension;
+  if (legacy || map < 1 || map > 3 || (third & 4) !== 0) return undefined;
+  const vvvv = (~third >> 3) & (codeSize === 64 ? 15 : 7);
+  return { opcode: vexMaps + map * 256 + opcode, mandatory: vexPrefixes[third & 3]!, vvvv };
+}
+
+/** VEX.pp. */
+const vexPrefixes = ["NP", "66", "F3", "F2"] as const;
+
 function decodeAt(map: OpcodeMap, reader: Reader, start: number, codeSize: 16 | 32 | 64): Decoded | Undecodable {
   const [prefixes, first] = readPrefixes(reader, codeSize);
-  const opcode = readOpcode(reader, first);
+  const vex = beginsVex(reader, first, codeSize) ? readVex(reader, first, prefixes, codeSize) : null;
+  if (vex === undefined) return "undefined";
+  const opcode = vex?.opcode ?? readOpcode(reader, first);
   const candidates = map.byOpcode[opcode];
   if (candidates === undefined) return "undefined";
   const modrm = candidates[0]!.encoding.hasModrm ? reader.u8() : 0;
-  const mandatory = prefixes.repeat === 0xf3 ? "F3" : prefixes.repeat === 0xf2 ? "F2" : prefixes.operand ? "66" : "NP";
+  const mandatory =
+    vex !== null
+      ? vex.mandatory
+      : prefixes.repeat === 0xf3
+        ? "F3"
+        : prefixes.repeat === 0xf2
+          ? "F2"
+          : prefixes.operand
+            ? "66"
+            : "NP";
   const row = candidates.find(({ encoding }) => matches(encoding, codeSize, prefixes, mandatory, modrm));
   if (row === undefined) return "undefined";
   if (!isRegister(row.encoding, codeSize, ((modrm >> 3) & 7) | ((prefixes.rex & 4) << 1))) return "undefined";
   const { encoding } = row;
+  if (vex !== null && vex.vvvv !== 0 && !encoding.operands.some(({ kind }) => kind === "B")) return "undefined";
   const operandSize = operandSizeOf(encoding, codeSize, prefixes);
   const addressSize = codeSize === 64 ? (prefixes.address ? 32 : 64) : (codeSize === 32) === prefixes.address ? 16 : 32;
   // Moves to and from control and debug registers take any mod for a register.
@@ -257,6 +310,7 @@ function decodeAt(map: OpcodeMap, reader: Reader, start: number, codeSize: 16 | 
     index: address?.index ?? -1,
     scale: address?.scale ?? 0,
     displacement: address?.displacement ?? 0,
+    vvvv: vex?.vvvv ?? 0,
     segment: prefixes.segment >= 0 ? prefixes.segment : address?.stack === true ? Segment.ss : Segment.ds,
   }; // prettier-ignore
 }
@@ -265,7 +319,12 @@ function decodeAt(map: OpcodeMap, reader: Reader, start: number, codeSize: 16 | 
  * Decodes the instruction at `start`. `codeSize` is what CS.L and CS.D select. A forced-emulation prefix counts as part
  * of the instruction but not towards its 15 bytes.
  */
-export function decode(map: OpcodeMap, bytes: Uint8Array, start: number, codeSize: 16 | 32 | 64): Decoded | Undecodable {
+export function decode(
+  map: OpcodeMap,
+  bytes: Uint8Array,
+  start: number,
+  codeSize: 16 | 32 | 64,
+): Decoded | Undecodable {
   try {
     if (forcedEmulation.every((byte, index) => bytes[start + index] === byte)) {
       const at = start + forcedEmulation.length;

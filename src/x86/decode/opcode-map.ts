@@ -11,12 +11,19 @@ export interface Row {
 /** Rows by opcode map and opcode; where several share an opcode, the most particular comes first. */
 export interface OpcodeMap {
   readonly rows: readonly Row[];
-  /** Indexed by map × 256 + opcode. */
+  /** Indexed by map × 256 + opcode; maps of VEX prefixes count from {@link vexMaps}. */
   readonly byOpcode: readonly (readonly Row[] | undefined)[];
 }
 
+/** Where the opcodes behind VEX prefixes begin. */
+export const vexMaps = 4 * 256;
+
 function particularity({ encoding }: Row): number {
-  return (encoding.modrm === undefined ? 0 : 4) + (encoding.prefix === undefined ? 0 : 2) + (encoding.digit === undefined ? 0 : 1);
+  return (
+    (encoding.modrm === undefined ? 0 : 4) +
+    (encoding.prefix === undefined ? 0 : 2) +
+    (encoding.digit === undefined ? 0 : 1)
+  );
 }
 
 /** Whether some instruction would match both rows and neither is the more particular: an error in the descriptions. */
@@ -37,7 +44,8 @@ export function buildOpcodeMap(instructions: readonly Instruction[]): OpcodeMap 
     for (const encoding of instruction.encodings) {
       const row: Row = { number: rows.length, instruction, encoding };
       rows.push(row);
-      for (let low = 0; low < encoding.span; low++) (byOpcode[encoding.map * 256 + encoding.opcode + low] ??= []).push(row);
+      for (let low = 0; low < encoding.span; low++)
+        (byOpcode[(encoding.vex ? vexMaps : 0) + encoding.map * 256 + encoding.opcode + low] ??= []).push(row);
     }
   }
   for (const candidates of byOpcode) {
@@ -45,7 +53,10 @@ export function buildOpcodeMap(instructions: readonly Instruction[]): OpcodeMap 
     candidates.sort((a, b) => particularity(b) - particularity(a));
     candidates.forEach((a, index) => {
       for (const b of candidates.slice(index + 1)) {
-        if (conflict(a, b)) throw new Error(`"${a.encoding.row}" (${a.instruction.mnemonic}) and "${b.encoding.row}" (${b.instruction.mnemonic}) claim the same bytes`);
+        if (conflict(a, b))
+          throw new Error(
+            `"${a.encoding.row}" (${a.instruction.mnemonic}) and "${b.encoding.row}" (${b.instruction.mnemonic}) claim the same bytes`,
+          );
       }
     });
   }

@@ -16,3 +16,10 @@ export const cmovcc = instruction({
     destination.write(ir.select(ir.condition(), value, destination.read()));
   },
 });
+
+/** SALC — AL ← FFh if CF is set, else 0. Intel SDM Vol. 2D, Table A-2 leaves D6 out; every processor has it. */
+export const salc = instruction({
+  mnemonic: "salc",
+  encodings: ["D6  -  i64"],
+  semantics: (ir) => ir.setGpr("rax", ir.sext(ir.flag("cf"), "i8")),
+});

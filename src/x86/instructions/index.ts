@@ -102,4 +102,4 @@ export const instructions: readonly Instruction[] = [
   string,
   system,
   x87Control,
-].flatMap((family) => Object.values(family));
+].flatMap((family) => Object.values(family).filter((member) => typeof member === "object"));
