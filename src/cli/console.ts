@@ -43,7 +43,12 @@ export function consoleStreams(options: ConsoleOptions): ConsoleStreams {
 
   if (interactive) {
     const { stdin, stdout } = process;
-    const listener = { input: queue.push, detach: leave, resize: () => {} };
+    const detach = (): void => {
+      // The guest's cursor is wherever it was; what comes next begins a line.
+      stdout.write("\r\n");
+      leave();
+    };
+    const listener = { input: queue.push, detach, resize: () => {} };
     cleanup.use(rawTerminal(stdin as ReadStream, stdout, listener));
   } else {
     cleanup.use(pipedInput(queue));

@@ -65,7 +65,7 @@ async function attend(
     capture,
     onLeave: end,
     onReady() {
-      readySeconds = line.seconds;
+      readySeconds = guest.statistics().seconds;
       line.clear();
       if (process.stderr.isTTY && !json && mode === "shell" && process.stdin.isTTY) {
         say(`${source.title} is up after ${readySeconds.toFixed(1)} s. Ctrl-] powers it off.`);
@@ -92,7 +92,7 @@ async function attend(
     const document = {
       name: guest.name,
       status,
-      ending: result.ending.kind === "shutdown" ? result.ending.reason : result.ending.kind,
+      ending: endingOf(result, timedOut),
       stdout: text(capture.output),
       stderr: text(capture.errorOutput),
       readySeconds,
@@ -111,6 +111,13 @@ async function attend(
     if (counts.length > 0) say(`exits: ${counts.map(([kind, count]) => `${kind} ${count}`).join(", ")}`);
   }
   return status;
+}
+
+/** One word for how a run ended: `exit` when the command or shell did, otherwise what became of the domain. */
+function endingOf({ ending, status }: SessionResult, timedOut: boolean): string {
+  if (timedOut) return "timeout";
+  if (ending.kind === "destroyed") return status === undefined ? "destroyed" : "exit";
+  return ending.kind === "shutdown" ? ending.reason : ending.kind;
 }
 
 function statusOf({ ending, status }: SessionResult, left: boolean): number {
