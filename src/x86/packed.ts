@@ -30,12 +30,15 @@ export function packedVector(mnemonic: string, feature: string, opcode: string, 
   return instruction({ mnemonic, feature, encodings: [`66 0F ${opcode}  Vx,Wx`], semantics: semantics(operation) });
 }
 
-/** DEST ← operation(DEST, SRC) on MMX registers (`NP 0F <opcode>`) and on XMM registers (`66 0F <opcode>`). */
-export function packed(mnemonic: string, feature: string, opcode: string, operation: PackedOperation): Instruction {
+/**
+ * DEST ← operation(DEST, SRC) on MMX registers (`NP 0F <opcode>`) and on XMM registers (`66 0F <opcode>`). `source` is the
+ * MMX source: Qd where only its low half is read.
+ */
+export function packed(mnemonic: string, feature: string, opcode: string, operation: PackedOperation, source: "Qq" | "Qd" = "Qq"): Instruction {
   return instruction({
     mnemonic,
     feature,
-    encodings: [`NP 0F ${opcode}  Pq,Qq`, `66 0F ${opcode}  Vx,Wx`],
+    encodings: [`NP 0F ${opcode}  Pq,${source}`, `66 0F ${opcode}  Vx,Wx`],
     semantics: semantics(operation),
   });
 }

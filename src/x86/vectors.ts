@@ -37,10 +37,10 @@ export function requireFor(ir: Semantics, { type }: Operand): void {
   else ir.requireSse();
 }
 
-/** An operand as a vector; one of 64 bits is in both halves. */
+/** An operand as a vector; one of 32 or 64 bits is in both halves. */
 export function readVector(ir: Semantics, operand: Operand): Value {
   const value = operand.read();
-  return value.type === "i64" ? ir.op("i64x2.splat", [value]) : value;
+  return value.type === "v128" ? value : ir.op("i64x2.splat", [ir.zext(value, "i64")]);
 }
 
 /** Writes a vector, or the low half of it to an MMX register. */

@@ -124,7 +124,13 @@ const maskedStore = routine(
         ir.assign(index, ir.add(now, 1));
       });
     };
-    visit((at) => ir.probeWrite(at, 1));
+    // Where nothing is selected a fault is the processor's choice: MASKMOVQ has it.
+    ir.if(ir.and(ir.eqz(selected), ir.eq(bytes!, 8)), () => ir.probeWrite(address!, 8));
+    // The address that a page fault reports is that of the operand's first byte in the page, selected or not.
+    visit((at) => {
+      const page = ir.hold(ir.and(at, -4096n));
+      ir.probeWrite(ir.select(ir.ltu(page, address!), address!, page), 1);
+    });
     visit((at, index) => ir.store(at, ir.get("i8", ir.add(index, State.scratch))));
     ir.return();
   },
@@ -152,7 +158,8 @@ export const maskmovq = instruction({
   semantics(ir, data, mask) {
     requireMmx(ir);
     const vectors = [data, mask].map((operand) => zeroExtended(ir, operand.read())) as [Value, Value];
-    ir.call(maskedStore, maskedAddress(ir, 8), ...vectors, ir.const("i32", 8));
+    // Processors have changed the x87 state by the time a byte faults.
     enterMmx(ir);
+    ir.call(maskedStore, maskedAddress(ir, 8), ...vectors, ir.const("i32", 8));
   },
 });

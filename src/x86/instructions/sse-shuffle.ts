@@ -18,9 +18,9 @@ function interleaved(half: "low" | "high", size: 1 | 2 | 4 | 8): PackedOperation
     });
   return (ir, a, b, bytes) => ir.shuffle(a, b, half === "low" ? places(0) : places(bytes / 2).map((place) => place % 32));
 }
-export const punpcklbw = packed("punpcklbw", "SSE2", "60", interleaved("low", 1));
-export const punpcklwd = packed("punpcklwd", "SSE2", "61", interleaved("low", 2));
-export const punpckldq = packed("punpckldq", "SSE2", "62", interleaved("low", 4));
+export const punpcklbw = packed("punpcklbw", "SSE2", "60", interleaved("low", 1), "Qd");
+export const punpcklwd = packed("punpcklwd", "SSE2", "61", interleaved("low", 2), "Qd");
+export const punpckldq = packed("punpckldq", "SSE2", "62", interleaved("low", 4), "Qd");
 export const punpcklqdq = packedVector("punpcklqdq", "SSE2", "6C", interleaved("low", 8));
 export const punpckhbw = packed("punpckhbw", "SSE2", "68", interleaved("high", 1));
 export const punpckhwd = packed("punpckhwd", "SSE2", "69", interleaved("high", 2));
