@@ -2,22 +2,16 @@
  * What instructions want of their operands beyond random values: pointers that point into the window, divisors that
  * divide, selectors that exist. Without this most executions would end in the same fault.
  */
-import { bytesOf, stackPointer, windowAddress } from "./cases.ts";
+import { bytesOf, randomX87State, stackPointer, windowAddress } from "./cases.ts";
 import type { Draft } from "./draft.ts";
+import { adjustFarPointer, returnFrame, SELECTORS } from "./far.ts";
 import { integer, mxcsr } from "./values.ts";
-import {
-  Access,
-  CODE,
-  CODE_SIZE,
-  USER_CODE_32,
-  USER_CODE_64,
-  USER_DATA,
-  WINDOW,
-  WINDOW_SIZE,
-  ldtSelector,
-} from "./wire.ts";
+import { Access, CODE, CODE_SIZE, WINDOW, WINDOW_SIZE, ldtSelector } from "./wire.ts";
 
 const [RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI] = [0, 1, 2, 3, 4, 5, 6, 7] as const;
+/** Where the areas of FXSAVE and its like usually lie, for comparisons that must leave out parts of them. */
+export const STATE_OFFSET = 0x200;
+
 const TRAP_FLAG = 0x100;
 const ALIGNMENT_CHECK = 0x40000;
 
@@ -33,14 +27,15 @@ export function adjust(draft: Draft): void {
   if (isString(draft)) adjustString(draft);
   adjustBranch(draft);
   adjustSelectors(draft);
-  if (draft.memory !== undefined && random.oneIn(40)) draft.memory.offset = random.oneIn(2) ? WINDOW_SIZE - 1 : -1;
+  if (draft.memory !== undefined && !mnemonic.startsWith("fx") && random.oneIn(40))
+    draft.memory.offset = random.oneIn(2) ? WINDOW_SIZE - 1 : -1;
 }
 
 function usesMemory(draft: Draft): boolean {
   return (
     draft.memory !== undefined ||
     isString(draft) ||
-    /^(push|pop|call|ret|enter|leave|int|iret|xlat|maskmov)/.test(draft.mnemonic)
+    /^(push|pop|call$|ret$|enter|leave|xlat|maskmov)/.test(draft.mnemonic)
   );
 }
 
@@ -102,6 +97,23 @@ const ADJUSTMENTS: readonly (readonly [RegExp, (draft: Draft) => void])[] = [
     parts.immediates = [BigInt(random.oneIn(8) ? 0x4000 : random.below(0x400)), BigInt(random.oneIn(4) ? random.below(256) : random.below(4))];
   }],
   [/^popf/, (draft) => setStack(draft, bytesOf(integer(draft.random) & ~BigInt(TRAP_FLAG), 8))],
+  [/^(jmpf|callf)$/, adjustFarPointer],
+  [/^(retf|iret)$/, (draft) => {
+    setStack(draft, returnFrame(draft));
+    draft.parts.immediates = [BigInt(draft.random.below(0x40))];
+  }],
+  [/^(rd|wr)[fg]sbase$/, (draft) => {
+    const base = (): bigint => BigInt.asUintN(64, BigInt.asIntN(47, draft.random.u64()));
+    draft.bases = [base(), base()];
+  }],
+  [/^(fxsave|fxrstor|fnstenv|fnsave|fldenv|frstor)$/, (draft) => {
+    if (draft.memory === undefined) return;
+    draft.memory.offset = STATE_OFFSET + (draft.random.oneIn(8) ? draft.random.below(16) : 0);
+    const image = new Uint8Array(512);
+    image.set(randomX87State(draft.random, "any"));
+    if (draft.random.oneIn(8)) image[26] = 1; // a reserved bit of MXCSR
+    draft.memory.content = image;
+  }],
   [/^maskmov/, (draft) => {
     draft.gpr[RDI] = windowAddress(draft.form.mode, 0x100 + draft.random.below(0x1e00));
   }],
@@ -229,12 +241,7 @@ function farAway({ random }: Draft): bigint {
   return BigInt(random.oneIn(2) ? -random.below(0x2000_0000) : random.below(0x3000_0000));
 }
 
-/** Selectors of every kind: null, flat, of the LDT, of the kernel, beyond the table. */
-export const SELECTORS: readonly number[] = [
-  0, 1, 3, USER_CODE_32, USER_DATA, USER_CODE_64, 0x28, 0x10, 0x18, ...[0, 1, 2, 3, 4, 5, 6, 7, 9].map(ldtSelector), 0xfffc,
-]; // prettier-ignore
-
-const LOADS_SELECTOR = /^(mov|pop|lar|lsl|verr|verw)$/;
+const LOADS_SELECTOR = /^(mov|pop|lar|lsl|verr|verw|arpl)$/;
 const LOADS_POINTER = /^l[degfs]s$|^lss$/;
 
 function adjustSelectors(draft: Draft): void {

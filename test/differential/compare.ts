@@ -1,7 +1,7 @@
 /** Compares two outcomes of one case, and prints them side by side when they differ. */
 import { Formatter, FormatterSyntax, Decoder, DecoderOptions } from "iced-x86";
 import { REGISTERS } from "./cases.ts";
-import { INITIAL_FX, RFLAGS_COMPARED, type Case, type Outcome, type Patch } from "./wire.ts";
+import { INITIAL_FX, RFLAGS_COMPARED, windowPattern, type Case, type Outcome } from "./wire.ts";
 
 /** What is not to be compared. */
 export interface Ignored {
@@ -11,9 +11,13 @@ export interface Ignored {
   readonly statusWord: number;
   /** Largest relative difference of single-precision results, for approximations; 0 for none. */
   readonly relativeError: number;
+  /** Bits of general registers. */
+  readonly gpr: bigint;
+  /** Bytes of the window: from, to. */
+  readonly memory: readonly (readonly [number, number])[];
 }
 
-export const NOTHING_IGNORED: Ignored = { rflags: 0, statusWord: 0, relativeError: 0 };
+export const NOTHING_IGNORED: Ignored = { rflags: 0, statusWord: 0, relativeError: 0, gpr: 0n, memory: [] };
 
 /** One thing that two machines have differently, or both alike. */
 interface Line {
@@ -35,9 +39,14 @@ function lines(request: Case, host: Outcome, ours: Outcome, ignored: Ignored): L
   const add = (name: string, before: string, hostText: string, ourText: string): void => {
     if (hostText !== ourText || hostText !== before) result.push({ name, before, host: hostText, ours: ourText });
   };
-  for (let i = 0; i < 16; i++)
-    if (host.gpr[i] !== ours.gpr[i] || host.gpr[i] !== request.gpr[i])
-      add(REGISTERS[i]!, hex(request.gpr[i]!, 16), hex(host.gpr[i]!, 16), hex(ours.gpr[i]!, 16));
+  for (let i = 0; i < 16; i++) {
+    const [before, one, other] = [request, host, ours].map(({ gpr }) => hex(gpr[i]! & ~ignored.gpr, 16)) as [
+      string,
+      string,
+      string,
+    ];
+    add(REGISTERS[i]!, before, one, other);
+  }
   const flags = RFLAGS_COMPARED & ~ignored.rflags;
   add("rflags", flagNames(request.rflags & flags), flagNames(host.rflags & flags), flagNames(ours.rflags & flags));
   addFx(add, request, host, ours, ignored);
@@ -51,7 +60,7 @@ function lines(request: Case, host: Outcome, ours: Outcome, ignored: Ignored): L
     ["fs base", "gs base"].forEach((name, i) =>
       add(name, hex(request.bases?.[i] ?? 0n, 16), hex(host.bases[i]!, 16), hex(ours.bases[i]!, 16)),
     );
-  addWindow(add, host.changes, ours.changes);
+  if (host.changes.length + ours.changes.length > 0) addWindow(add, request, host, ours, ignored.memory);
   return result;
 }
 
@@ -90,18 +99,25 @@ function areClose(host: DataView, ours: DataView, at: number, relativeError: num
   });
 }
 
-function addWindow(add: Add, host: readonly Patch[], ours: readonly Patch[]): void {
-  const qwords = new Map<number, [host: string, ours: string]>();
-  [host, ours].forEach((changes, side) => {
-    for (const { offset, bytes } of changes)
-      for (let at = 0; at < bytes.length; at += 8) {
-        const pair = qwords.get(offset + at) ?? ["unchanged", "unchanged"];
-        pair[side] = Array.from(bytes.subarray(at, at + 8), (byte) => hex(byte, 2)).join(" ");
-        qwords.set(offset + at, pair);
-      }
-  });
-  for (const [offset, [one, other]] of [...qwords].toSorted(([a], [b]) => a - b))
-    add(`window+${hex(offset, 4)}`, "", one, other);
+function addWindow(add: Add, request: Case, host: Outcome, ours: Outcome, ignored: Ignored["memory"]): void {
+  const initial = windowPattern();
+  for (const { offset, bytes } of request.patches) initial.set(bytes, offset);
+  const [one, other] = [host, ours].map(({ changes }) => {
+    const window = initial.slice();
+    for (const { offset, bytes } of changes) window.set(bytes, offset);
+    return window;
+  }) as [Uint8Array, Uint8Array];
+  const qwords = new Set(
+    [...host.changes, ...ours.changes].flatMap(({ offset, bytes }) =>
+      Array.from({ length: bytes.length / 8 }, (_, i) => offset + 8 * i),
+    ),
+  );
+  const isIgnored = (at: number): boolean => ignored.some(([from, to]) => at >= from && at < to);
+  for (const at of [...qwords].toSorted((a, b) => a - b)) {
+    const text = (window: Uint8Array): string =>
+      Array.from(window.subarray(at, at + 8), (byte, i) => (isIgnored(at + i) ? "··" : hex(byte, 2))).join(" ");
+    add(`window+${hex(at, 4)}`, text(initial), text(one), text(other));
+  }
 }
 
 function describeEnd({ kind, vector, errorCode, faultAddress, rip }: Outcome): string {

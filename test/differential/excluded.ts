@@ -3,20 +3,23 @@
 const reasons = {
   system: "enters the host's kernel",
   kernel: "emulated by the host's kernel (UMIP)",
-  hypervisor: "answered by the host's hypervisor",
+  hypervisor: "changed or answered by the host's hypervisor",
   host: "its result belongs to the host (time, random numbers, CPU identity)",
   xstate: "stores or loads what the host's XCR0 enables",
+  vendor: "AMD's processors have it only outside IA-32e mode",
   monitor: "may stop the host's processor",
 } as const;
 
 const byMnemonic: Readonly<Record<string, keyof typeof reasons>> = {
   syscall: "system",
   sysenter: "system",
+  sysexit: "vendor",
   sgdt: "kernel",
   sidt: "kernel",
   sldt: "kernel",
   smsw: "kernel",
   str: "kernel",
+  int1: "hypervisor",
   vmcall: "hypervisor",
   vmmcall: "hypervisor",
   cpuid: "host",

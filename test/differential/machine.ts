@@ -54,9 +54,9 @@ const USER = 4n;
 const ACCESSED_DIRTY = 0x60n;
 const NO_EXECUTE = 1n << 63n;
 
-/** As Linux has them: PE MP ET NE WP AM PG; PAE PGE OSFXSR OSXMMEXCPT UMIP FSGSBASE; SCE LME LMA NXE. */
+/** As Linux has them: PE MP ET NE WP AM PG; PAE PGE OSFXSR OSXMMEXCPT UMIP FSGSBASE OSXSAVE; SCE LME LMA NXE. */
 const CR0 = 0x8005_0033n;
-const CR4 = 0x1_0ea0n;
+const CR4 = 0x5_0ea0n;
 const EFER = 0xd01n;
 
 const BUDGET = 20_000;

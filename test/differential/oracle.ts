@@ -236,7 +236,7 @@ function loadState(state: DataView, request: Case): void {
   state.setUint32(State.mode, MODES[request.mode] | 8, true);
   state.setBigUint64(State.ripPage, BigInt(request.mode === 16 ? 0 : CODE), true);
   state.setBigUint64(State.cr0, 0x8005_0033n, true);
-  state.setBigUint64(State.cr4, 0x1_0ea0n, true);
+  state.setBigUint64(State.cr4, 0x5_0ea0n, true);
   state.setBigUint64(State.efer, 0xd01n, true);
   const segments: Record<string, SegmentState> = segmentsOf(request);
   for (const [name, { base, limit, selector, attributes }] of Object.entries(segments)) {

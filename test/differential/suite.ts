@@ -20,11 +20,9 @@ export function subjectsOf(instructions: readonly Instruction[]): Subject[] {
   return instructions
     .filter(({ mnemonic }) => whyExcluded(mnemonic) === undefined)
     .flatMap((instruction) =>
-      instruction.encodings
-        .filter(({ options }) => !options.has("system"))
-        .flatMap((encoding) =>
-          formsOf(encoding).map((form) => ({ instruction, form, name: nameOf(instruction, form) })),
-        ),
+      instruction.encodings.flatMap((encoding) =>
+        formsOf(encoding).map((form) => ({ instruction, form, name: nameOf(instruction, form) })),
+      ),
     );
 }
 

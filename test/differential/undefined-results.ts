@@ -5,6 +5,7 @@
 import { Flag, statusFlagsMask } from "../../src/x86/flags.ts";
 import type { Instruction } from "../../src/x86/instruction.ts";
 import type { Form } from "./encode.ts";
+import { STATE_OFFSET } from "./adjust.ts";
 import { NOTHING_IGNORED, type Ignored } from "./compare.ts";
 import { amdDifference, NO_DIFFERENCE } from "./vendor.ts";
 import type { Case, Outcome } from "./wire.ts";
@@ -59,10 +60,28 @@ export function ignoredIn(
   if (other.everything) return undefined;
   // A fault leaves the flags as they were; only #DE leaves them undefined.
   const rflags = host.kind === "fault" && host.vector !== 0 ? 0 : undefinedFlags(instruction, form, request);
-  return { ...NOTHING_IGNORED, rflags: rflags | other.rflags, relativeError: approximation(instruction.mnemonic) };
+  return {
+    ...NOTHING_IGNORED,
+    rflags: rflags | other.rflags,
+    relativeError: approximation(instruction.mnemonic),
+    gpr: instruction.mnemonic === "lar" ? 0xf0000n : 0n, // Intel SDM Vol. 2A, "LAR": 00FxFF00h, x undefined
+    memory: ignoredMemory(instruction.mnemonic, form),
+  };
 }
 
 /** RCPPS and RSQRTPS are within 1.5 × 2^-12 of the exact result, the host's and ours. Intel SDM Vol. 2B, "RCPPS". */
 function approximation(mnemonic: string): number {
   return /^(rcp|rsqrt)[ps]s$/.test(mnemonic) ? 3 * 2 ** -12 : 0;
+}
+
+/**
+ * Fields of saved x87 state that are not compared: opcode and pointers of the last instruction, which processors keep
+ * differently, MXCSR_MASK and what is reserved.
+ */
+function ignoredMemory(mnemonic: string, { operandSize }: Form): Ignored["memory"] {
+  const at = (from: number, to: number): [number, number] => [STATE_OFFSET + from, STATE_OFFSET + to];
+  if (mnemonic === "fxsave")
+    return [at(5, 24), at(28, 32), at(416, 512), ...Array.from({ length: 8 }, (_, i) => at(42 + 16 * i, 48 + 16 * i))];
+  if (/^fn?(stenv|save)$/.test(mnemonic)) return operandSize === 16 ? [at(6, 14)] : [at(2, 4), at(6, 8), at(10, 28)];
+  return [];
 }

@@ -24,6 +24,10 @@ export function amdDifference(mnemonic: string, form: Form, host: Outcome): Vend
   if (mnemonic === "movsxd" && mode === 64 && operandSize === 16 && host.kind === "fault") return ALL;
   // A fault in a repeated comparison keeps the last iteration's flags. Intel SDM Vol. 2B, "REP": those before the instruction.
   if (/^(cmps|scas)/.test(mnemonic) && host.kind === "fault") return { ...NO_DIFFERENCE, rflags: STATUS };
+  // Far pointers with 64-bit offsets: AMD's processors take REX.W for 32. Intel SDM Vol. 2A, "JMP", m16:64.
+  if (operandSize === 64 && encoding.operands.some(({ text }) => text === "Mp")) return ALL;
+  // What is checked first: the stack or the target, an area's first byte or its last.
+  if (/^(callf|fxsave|fxrstor)$/.test(mnemonic) && host.kind === "fault") return ALL;
   // 16 bytes on an 8-byte boundary: whether #AC comes is up to the implementation. Intel SDM Vol. 2B, "MOVDQU".
   if (host.vector === 17 && encoding.operands.some(({ size }) => size === "x")) return ALL;
   return NO_DIFFERENCE;

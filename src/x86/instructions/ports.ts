@@ -66,12 +66,17 @@ function repeated(ir: Semantics, element: () => void): void {
   });
 }
 
+/** The port in DX, found to be permitted: even a repetition of no elements needs that. */
+function checkedPort(ir: Semantics, type: Type): { number: Value; bytes: Value } {
+  const number = ir.hold(ir.zext(ir.gpr("rdx", "i16"), "i32"));
+  const bytes = bytesOf(ir, type);
+  ir.call(requirePorts, number, bytes);
+  return { number, bytes };
+}
+
 function ins(ir: Semantics, type: Type): void {
+  const { number, bytes } = checkedPort(ir, type);
   repeated(ir, () => {
-    const port = ir.gpr("rdx", "i16");
-    const number = ir.zext(port, "i32");
-    const bytes = bytesOf(ir, type);
-    ir.call(requirePorts, number, bytes);
     const address = destinationAddress(ir, type, "write");
     // A port that has been read cannot be unread.
     ir.probeWrite(address, bitsOf[type] / 8);
@@ -81,10 +86,8 @@ function ins(ir: Semantics, type: Type): void {
 }
 
 function outs(ir: Semantics, type: Type): void {
+  const { number, bytes } = checkedPort(ir, type);
   repeated(ir, () => {
-    const number = ir.zext(ir.gpr("rdx", "i16"), "i32");
-    const bytes = bytesOf(ir, type);
-    ir.call(requirePorts, number, bytes);
     const value = ir.load(type, sourceAddress(ir, type));
     ir.host("portOut", number, bytes, ir.zext(value, "i32"));
     advance(ir, "rsi", type);
