@@ -43,12 +43,16 @@ function isFlat(ir: Semantics, segment: Slot): Value {
   return ir.and(ir.eq(kind, present | writable), ir.eq(field("i32", SegmentField.limit), 0xffffffff));
 }
 
-/** Bytes from a linear address to the end of its page. */
-function toPageEnd(ir: Semantics, linear: Value): Value {
-  return ir.sub(4096, ir.and(ir.trunc(linear, "i32"), 0xfff));
-}
 function smaller(ir: Semantics, a: Value, b: Value): Value {
   return ir.hold(ir.select(ir.ltu(a, b), a, b));
+}
+
+/** Bytes of the page from a linear address on; with DF set, those of the element there and below it. */
+function room(ir: Semantics, type: Type, linear: Value, backward: Value): Value {
+  const inPage = ir.and(ir.trunc(linear, "i32"), 0xfff);
+  const end = ir.hold(ir.add(inPage, elementBytes(type)));
+  const below = ir.select(ir.leu(end, 4096), end, ir.const("i32", 0));
+  return ir.hold(ir.select(backward, below, ir.sub(4096, inPage)));
 }
 
 /** The bytes of `count` elements, at most a page. */
@@ -57,10 +61,23 @@ function bytesOfCount(ir: Semantics, type: Type, count: Value): Value {
   return ir.hold(ir.shl(few, Math.log2(elementBytes(type))));
 }
 
-/** Moves a register forward by `bytes`, and takes the elements off rCX. */
-function commit(ir: Semantics, type: Type, names: readonly ("rsi" | "rdi")[], bytes: Value, count: Value): void {
+/** As many bytes as make whole elements. */
+function wholeElements(ir: Semantics, type: Type, bytes: Value): Value {
+  return ir.hold(ir.and(bytes, -elementBytes(type)));
+}
+
+/** Moves the registers on by `bytes`, takes the elements off rCX, and ends the instruction or this turn of it. */
+function commit(
+  ir: Semantics,
+  type: Type,
+  names: readonly ("rsi" | "rdi")[],
+  bytes: Value,
+  backward: Value,
+  count: Value,
+): void {
   const wide = ir.hold(ir.zext(bytes, "i64"));
-  for (const name of names) writeAddressed(ir, name, ir.add(readAddressed(ir, name), wide));
+  const by = ir.hold(ir.select(backward, ir.neg(wide), wide));
+  for (const name of names) writeAddressed(ir, name, ir.add(readAddressed(ir, name), by));
   const rest = ir.hold(ir.sub(count, ir.shr(wide, Math.log2(elementBytes(type)))));
   writeAddressed(ir, "rcx", rest);
   ir.if(
@@ -70,45 +87,80 @@ function commit(ir: Semantics, type: Type, names: readonly ("rsi" | "rdi")[], by
   );
 }
 
-/** Runs `body` with DF clear and every segment flat, in an address size whose wrap-around cannot fall into a chunk unseen. */
-function whenForward(ir: Semantics, segments: readonly Slot[], body: () => void): void {
-  if (addressBits(ir) === 16) return;
-  const forward = ir.eqz(ir.and(ir.get("i32", State.flags), FlagBit.df));
-  const flat = ir.long ? [] : segments.map((segment) => isFlat(ir, segment));
-  ir.if(
-    flat.reduce((all, each) => ir.and(all, each), forward),
-    body,
-  );
+/** DF, as an i1. */
+function isBackward(ir: Semantics): Value {
+  return ir.hold(ir.ne(ir.and(ir.get("i32", State.flags), FlagBit.df), 0));
 }
 
-/** Whether `bytes` bytes at a 32-bit offset end below 4 GiB. */
-function fits(ir: Semantics, offset: Value, bytes: Value): Value {
+/** Runs `body` where every segment is flat, in an address size whose wrap-around cannot fall into a chunk unseen. */
+function whenFlat(ir: Semantics, segments: readonly Slot[], body: () => void): void {
+  if (addressBits(ir) === 16) return;
+  if (ir.long) body();
+  else
+    ir.if(
+      segments.map((segment) => isFlat(ir, segment)).reduce((all, each) => ir.and(all, each)),
+      body,
+    );
+}
+
+/** Whether `bytes` bytes at a 32-bit offset, or those of its element and below, do not wrap. */
+function fits(ir: Semantics, type: Type, offset: Value, bytes: Value, backward: Value): Value {
   if (addressBits(ir) === 64) return ir.const("i1", 1);
-  return ir.leu(ir.add(offset, ir.zext(bytes, "i64")), fourGigabytes);
+  const wide = ir.zext(bytes, "i64");
+  const ahead = ir.leu(ir.add(offset, wide), fourGigabytes);
+  return ir.select(backward, ir.leu(wide, ir.add(offset, elementBytes(type))), ahead);
+}
+
+/**
+ * Copies `bytes` bytes to `distance` bytes further on (below, when backward), where the destination begins inside the
+ * source: what is copied repeats with that period, and what is there already can be copied again at once.
+ */
+function copyRepeating(ir: Semantics, type: Type, source: Value, distance: Value, bytes: Value, backward: Value): void {
+  const top = ir.hold(ir.add(source, elementBytes(type)));
+  const end = ir.hold(ir.add(bytes, distance));
+  const known = ir.variable(distance);
+  ir.loop((loop) => {
+    const length = ir.read(known);
+    ir.if(ir.eq(length, end), () => ir.break(loop));
+    const part = smaller(ir, length, ir.sub(end, length));
+    const from = ir.hold(ir.select(backward, ir.sub(top, part), source));
+    ir.hostCopy(ir.select(backward, ir.sub(from, length), ir.add(from, length)), from, part);
+    ir.assign(known, ir.add(length, part));
+    ir.continue(loop);
+  });
 }
 
 /**
  * Copies as many elements as lie in one page on both sides, and ends the instruction or this turn of it; does nothing where
- * the elements have to be moved one by one. A destination that begins inside the source repeats it, as bytes would.
+ * the elements have to be moved one by one.
  */
 export function copyChunk(ir: Semantics, type: Type, count: Value): void {
   const segment = ir.numbers.slot(ir, "segment");
-  whenForward(ir, [segment, segmentSlot("es")], () => {
+  const element = ir.const("i32", elementBytes(type));
+  whenFlat(ir, [segment, segmentSlot("es")], () => {
+    const backward = isBackward(ir);
     const [si, di] = [readAddressed(ir, "rsi"), readAddressed(ir, "rdi")];
     const from = ir.hold(bulkAddress(ir, segment, si));
     const to = ir.hold(bulkAddress(ir, ir.long ? undefined : segmentSlot("es"), di));
-    const room = smaller(ir, toPageEnd(ir, from), toPageEnd(ir, to));
-    const bytes = ir.hold(ir.and(smaller(ir, room, bytesOfCount(ir, type, count)), -elementBytes(type)));
-    const possible = ir.and(ir.ne(bytes, 0), ir.and(fits(ir, si, bytes), fits(ir, di, bytes)));
-    ir.if(possible, () => {
-      const [source] = ir.call(mmu.hostRange, from, bytes, ir.const("i32", 0)) as [Value];
+    const pages = smaller(ir, room(ir, type, from, backward), room(ir, type, to, backward));
+    const bytes = wholeElements(ir, type, smaller(ir, pages, bytesOfCount(ir, type, count)));
+    const unwrapped = ir.and(fits(ir, type, si, bytes, backward), fits(ir, type, di, bytes, backward));
+    ir.if(ir.and(ir.ne(bytes, 0), unwrapped), () => {
+      const [source] = ir.call(mmu.hostRange, from, element, ir.const("i32", 0)) as [Value];
       ir.if(ir.ne(source, 0), () => {
-        const [destination] = ir.call(mmu.hostRange, to, bytes, ir.const("i32", 1)) as [Value];
-        const distance = ir.hold(ir.sub(destination, source));
-        const apart = ir.or(ir.eqz(distance), ir.leu(bytes, distance));
-        ir.if(ir.and(ir.ne(destination, 0), apart), () => {
-          ir.hostCopy(destination, source, bytes);
-          commit(ir, type, ["rsi", "rdi"], bytes, count);
+        const [destination] = ir.call(mmu.hostRange, to, element, ir.const("i32", 1)) as [Value];
+        const ahead = ir.hold(ir.sub(destination, source));
+        const distance = ir.hold(ir.select(backward, ir.neg(ahead), ahead));
+        const apart = ir.hold(ir.or(ir.leu(bytes, distance), ir.eqz(distance)));
+        // An element that overlaps the next one's place is not a repetition of bytes.
+        ir.if(ir.and(ir.ne(destination, 0), ir.or(apart, ir.leu(element, distance))), () => {
+          const down = ir.hold(ir.select(backward, ir.sub(bytes, element), ir.const("i32", 0)));
+          ir.if(
+            apart,
+            () => ir.hostCopy(ir.sub(destination, down), ir.sub(source, down), bytes),
+            () => copyRepeating(ir, type, source, distance, bytes, backward),
+          );
+          commit(ir, type, ["rsi", "rdi"], bytes, backward, count);
         });
       });
     });
@@ -145,19 +197,21 @@ function fillWith(ir: Semantics, value: Value, host: Value, bytes: Value): void 
 /** Fills what remains of the page at ES:rDI, and ends the instruction or this turn of it; or does nothing, as copyChunk. */
 export function fillChunk(ir: Semantics, value: Value, count: Value): void {
   const { type } = value;
-  whenForward(ir, [segmentSlot("es")], () => {
+  whenFlat(ir, [segmentSlot("es")], () => {
+    const backward = isBackward(ir);
     const di = readAddressed(ir, "rdi");
     const to = ir.hold(bulkAddress(ir, ir.long ? undefined : segmentSlot("es"), di));
-    const bytes = ir.hold(ir.and(smaller(ir, toPageEnd(ir, to), bytesOfCount(ir, type, count)), -elementBytes(type)));
-    ir.if(ir.and(ir.ne(bytes, 0), fits(ir, di, bytes)), () => {
-      const [host] = ir.call(mmu.hostRange, to, bytes, ir.const("i32", 1)) as [Value];
-      ir.if(ir.ne(host, 0), () => {
+    const bytes = wholeElements(ir, type, smaller(ir, room(ir, type, to, backward), bytesOfCount(ir, type, count)));
+    ir.if(ir.and(ir.ne(bytes, 0), fits(ir, type, di, bytes, backward)), () => {
+      const [top] = ir.call(mmu.hostRange, to, ir.const("i32", elementBytes(type)), ir.const("i32", 1)) as [Value];
+      ir.if(ir.ne(top, 0), () => {
+        const host = ir.hold(ir.sub(top, ir.select(backward, ir.sub(bytes, elementBytes(type)), ir.const("i32", 0))));
         ir.if(
           ir.eqz(value),
           () => ir.hostFill(host, 0, bytes),
           () => fillWith(ir, value, host, bytes),
         );
-        commit(ir, type, ["rdi"], bytes, count);
+        commit(ir, type, ["rdi"], bytes, backward, count);
       });
     });
   });

@@ -62,7 +62,7 @@ const moves = [
 
 test("rep movs: whole pages, misaligned pages, and destinations that begin inside the source, in both directions", () => {
   const places = [
-    [0, 0x8000], [5, 0x8001], [0xffe, 0x9003], [0x10, 0x11], [0x10, 0x13], [0x10, 0x18], [0x1000, 0xff9], [0x20, 0x20],
+    [0, 0x8000], [5, 0x8001], [0xffe, 0x9003], [0x10, 0x11], [0x10, 0x13], [0x10, 0x18], [0x10, 0x1b], [0x1000, 0xff9], [0x20, 0x20],
     [0x123, 0x123 + 0x1000],
   ] as const; // prettier-ignore
   for (const { bytes, size } of moves) {
@@ -86,26 +86,36 @@ test("rep movs: whole pages, misaligned pages, and destinations that begin insid
   }
 });
 
-test("rep stos: zeros and patterns, from any offset, of every size", () => {
+test("rep stos: zeros and patterns, from any offset, of every size, in both directions", () => {
   const values = [0n, 0x1122_3344_5566_7788n];
   const stores = moves.map(({ bytes, size }) => ({ bytes: bytes.replace(/a4$/, "aa").replace(/a5$/, "ab"), size }));
+  const places = [[0, 4096], [3, 1], [0xffd, 9], [0x7f9, 3000]] as const; // prettier-ignore
   for (const { bytes, size } of stores) {
     for (const rax of values) {
-      for (const [at, count] of [
-        [0, 4096],
-        [3, 1],
-        [0xffd, 9],
-        [0x7f9, 3000],
-      ] as const) {
-        const expected = fillData();
-        for (let n = 0; n < count * size; n++) expected[at + n] = Number((rax >> BigInt(8 * (n % size))) & 0xffn);
-        const after = execute({ bytes, rax, rcx: count, rdi: data + at });
-        assert.equal(after.rcx, 0);
-        assert.equal(after.rdi, data + at + count * size);
-        assert.ok(Buffer.compare(readData(), expected) === 0, `${bytes} ${rax.toString(16)} at ${at}, ${count}`);
+      for (const [at, count] of places) {
+        for (const backward of [false, true]) {
+          const expected = fillData();
+          for (let n = 0; n < count * size; n++) expected[at + n] = Number((rax >> BigInt(8 * (n % size))) & 0xffn);
+          const [first, step] = backward ? [at + (count - 1) * size, -size] : [at, size];
+          const after = execute({ bytes, rax, rcx: count, rdi: data + first, backward });
+          assert.equal(after.rcx, 0);
+          assert.equal(after.rdi, data + first + count * step);
+          assert.ok(Buffer.compare(readData(), expected) === 0, `${bytes} ${rax.toString(16)} at ${at}, ${count}`);
+        }
       }
     }
   }
+});
+
+test("a backward move that faults leaves the registers at the element that faulted, and its address in CR2", () => {
+  const below = 0xe0000;
+  machine.map(BigInt(below), 0, 0n);
+  const first = below + 0x1000 + 0x808;
+  const after = execute({ bytes: "f3 48 a5", rcx: 1000, rsi: data + 0x4000, rdi: first, backward: true });
+  machine.map(BigInt(below), below, 3n);
+  const done = 0x808 / 8 + 1;
+  assert.equal(after.cr2, below + 0xff8);
+  assert.deepEqual([after.rcx, after.rsi, after.rdi], [1000 - done, data + 0x4000 - done * 8, below + 0xff8]);
 });
 
 test("a fault on the way leaves the registers at the element that faulted", () => {

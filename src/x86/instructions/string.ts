@@ -157,8 +157,9 @@ function repeatComparison(ir: Semantics, type: Type, compare: () => readonly [a:
 function cmps(ir: Semantics, type: Type): void {
   const by = step(ir, type);
   repeatComparison(ir, type, () => {
-    const first = ir.load(type, sourceAddress(ir, type));
+    // Where both fault, processors report the second operand.
     const second = ir.load(type, destinationAddress(ir, type, "read"));
+    const first = ir.load(type, sourceAddress(ir, type));
     advance(ir, "rsi", by);
     advance(ir, "rdi", by);
     return [first, second];
