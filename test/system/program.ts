@@ -85,3 +85,23 @@ export function gate(ram: DataView, where: number, selector: number, offset: num
   );
   ram.setBigUint64(where + 8, 0n, true);
 }
+
+/** Writes an 8-byte gate. `access` is P, DPL and type; `count` a call gate's parameters. */
+export function gate32(
+  ram: DataView,
+  where: number,
+  selector: number,
+  offset: number,
+  access: number,
+  count = 0,
+): void {
+  ram.setBigUint64(
+    where,
+    BigInt(offset & 0xffff) |
+      (BigInt(selector) << 16n) |
+      (BigInt(count) << 32n) |
+      (BigInt(access) << 40n) |
+      (BigInt(offset >>> 16) << 48n),
+    true,
+  );
+}
