@@ -30,9 +30,16 @@ function family<S extends keyof typeof shapes>(shape: S) {
     lanewise(bits, bits, `${prefix}.${name}`, 2);
   const unary = (name: "sqrt" | "nearest") => lanewise(bits, bits, `${prefix}.${name}`);
   const named = {
-    add: binary("add"), sub: binary("sub"), mul: binary("mul"), div: binary("div"),
-    eq: binary("eq"), lt: binary("lt"), le: binary("le"), sqrt: unary("sqrt"), nearest: unary("nearest"),
-  }; // prettier-ignore
+    add: binary("add"),
+    sub: binary("sub"),
+    mul: binary("mul"),
+    div: binary("div"),
+    eq: binary("eq"),
+    lt: binary("lt"),
+    le: binary("le"),
+    sqrt: unary("sqrt"),
+    nearest: unary("nearest"),
+  };
   return Object.fromEntries(
     Object.entries(named).map(([name, operation]) => [`${shape}.${name}`, operation]),
   ) as Record<`${S}.${keyof typeof named}`, Operation>;

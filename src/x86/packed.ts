@@ -16,7 +16,11 @@ function semantics(operation: PackedOperation) {
   return (ir: Semantics, destination: Operand, source: Operand) => {
     requireFor(ir, destination);
     const right = readVector(ir, source);
-    writeVector(ir, destination, operation(ir, readVector(ir, destination), right, destination.type === "i64" ? 8 : 16));
+    writeVector(
+      ir,
+      destination,
+      operation(ir, readVector(ir, destination), right, destination.type === "i64" ? 8 : 16),
+    );
   };
 }
 
@@ -26,7 +30,12 @@ export function lanes(name: OperationName): PackedOperation {
 }
 
 /** DEST ← operation(DEST, SRC) on XMM registers alone: `66 0F <opcode>`. */
-export function packedVector(mnemonic: string, feature: string, opcode: string, operation: PackedOperation): Instruction {
+export function packedVector(
+  mnemonic: string,
+  feature: string,
+  opcode: string,
+  operation: PackedOperation,
+): Instruction {
   return instruction({ mnemonic, feature, encodings: [`66 0F ${opcode}  Vx,Wx`], semantics: semantics(operation) });
 }
 
@@ -34,7 +43,13 @@ export function packedVector(mnemonic: string, feature: string, opcode: string, 
  * DEST ← operation(DEST, SRC) on MMX registers (`NP 0F <opcode>`) and on XMM registers (`66 0F <opcode>`). `source` is the
  * MMX source: Qd where only its low half is read.
  */
-export function packed(mnemonic: string, feature: string, opcode: string, operation: PackedOperation, source: "Qq" | "Qd" = "Qq"): Instruction {
+export function packed(
+  mnemonic: string,
+  feature: string,
+  opcode: string,
+  operation: PackedOperation,
+  source: "Qq" | "Qd" = "Qq",
+): Instruction {
   return instruction({
     mnemonic,
     feature,

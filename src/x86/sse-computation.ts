@@ -3,7 +3,19 @@ import { raising, raisingLanes } from "./routines/sse.ts";
 import type { Semantics } from "./semantics.ts";
 import { arithmetic } from "./softfloat/arithmetic.ts";
 import type { ArithmeticOperation } from "./softfloat/arithmetic.ts";
-import { denormalLanes, either, isDenormal, isFinite, isNormal, none, roundsFreely, scalarName, smallLanes, specialLanes, vectorName } from "./sse-fast.ts"; // prettier-ignore
+import {
+  denormalLanes,
+  either,
+  isDenormal,
+  isFinite,
+  isNormal,
+  none,
+  roundsFreely,
+  scalarName,
+  smallLanes,
+  specialLanes,
+  vectorName,
+} from "./sse-fast.ts";
 import type { Shape } from "./sse-shapes.ts";
 
 /** What an arithmetic instruction computes of its destination and source. */
@@ -13,7 +25,13 @@ export type Computation = (ir: Semantics, destination: Value, source: Value) => 
 const underflowing: ReadonlySet<ArithmeticOperation> = new Set(["mul", "div"]);
 
 /** Whether a vector result has raised nothing: no operand is denormal, the result is finite, and not too small. */
-export function fitsLanes(ir: Semantics, { format }: Shape, operands: readonly Value[], result: Value, underflows: boolean): Value {
+export function fitsLanes(
+  ir: Semantics,
+  { format }: Shape,
+  operands: readonly Value[],
+  result: Value,
+  underflows: boolean,
+): Value {
   return none(ir, [
     ...operands.map((operand) => denormalLanes(ir, format, operand)),
     specialLanes(ir, format, result),

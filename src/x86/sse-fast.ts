@@ -55,8 +55,14 @@ function shapeOf(format: Format): Shape {
 }
 /** A vector with the same number in every lane. */
 export function everyLane(ir: Builder, format: Format, bits: bigint): Value {
-  const lanes = Array.from({ length: 128 / format.bits }, (_, lane) => BigInt.asUintN(format.bits, bits) << BigInt(lane * format.bits));
-  return ir.const("v128", lanes.reduce((all, lane) => all | lane, 0n));
+  const lanes = Array.from(
+    { length: 128 / format.bits },
+    (_, lane) => BigInt.asUintN(format.bits, bits) << BigInt(lane * format.bits),
+  );
+  return ir.const(
+    "v128",
+    lanes.reduce((all, lane) => all | lane, 0n),
+  );
 }
 function exponents(ir: Builder, format: Format, vector: Value): Value {
   return ir.op("v128.and", [vector, everyLane(ir, format, infinite(format) >> 1n)]);

@@ -16,13 +16,50 @@ export interface Shape {
   readonly source: string;
   readonly feature: string;
 }
-export const ps: Shape = { suffix: "ps", format: single, packed: true, prefix: "NP", destination: "Vx", source: "Wx", feature: "SSE" };
-export const pd: Shape = { suffix: "pd", format: double, packed: true, prefix: "66", destination: "Vx", source: "Wx", feature: "SSE2" };
-export const ss: Shape = { suffix: "ss", format: single, packed: false, prefix: "F3", destination: "Vd", source: "Wd", feature: "SSE" };
-export const sd: Shape = { suffix: "sd", format: double, packed: false, prefix: "F2", destination: "Vq", source: "Wq", feature: "SSE2" };
+export const ps: Shape = {
+  suffix: "ps",
+  format: single,
+  packed: true,
+  prefix: "NP",
+  destination: "Vx",
+  source: "Wx",
+  feature: "SSE",
+};
+export const pd: Shape = {
+  suffix: "pd",
+  format: double,
+  packed: true,
+  prefix: "66",
+  destination: "Vx",
+  source: "Wx",
+  feature: "SSE2",
+};
+export const ss: Shape = {
+  suffix: "ss",
+  format: single,
+  packed: false,
+  prefix: "F3",
+  destination: "Vd",
+  source: "Wd",
+  feature: "SSE",
+};
+export const sd: Shape = {
+  suffix: "sd",
+  format: double,
+  packed: false,
+  prefix: "F2",
+  destination: "Vq",
+  source: "Wq",
+  feature: "SSE2",
+};
 
 /** DEST ← compute(DEST, SRC) in one shape, `0F <opcode>`. A scalar leaves the other lanes alone. */
-export function floating(name: string, opcode: string, shape: Shape, compute: (ir: Semantics, destination: Value, source: Value) => Value): Instruction {
+export function floating(
+  name: string,
+  opcode: string,
+  shape: Shape,
+  compute: (ir: Semantics, destination: Value, source: Value) => Value,
+): Instruction {
   return instruction({
     mnemonic: `${name}${shape.suffix}`,
     feature: shape.feature,

@@ -75,7 +75,10 @@ export function joined(ir: Semantics, a: Value, b: Value): Value {
 
 /** A vector of 16 bytes given by number. */
 export function bytesVector(ir: Builder, bytes: readonly number[]): Value {
-  return ir.const("v128", bytes.reduce((all, byte, index) => all | (BigInt(byte & 0xff) << BigInt(8 * index)), 0n));
+  return ir.const(
+    "v128",
+    bytes.reduce((all, byte, index) => all | (BigInt(byte & 0xff) << BigInt(8 * index)), 0n),
+  );
 }
 
 /** All ones or all zeros, as the condition says. */
@@ -103,5 +106,8 @@ export function constantOf(value: Value): bigint | undefined {
 
 /** Bytes 0, 1, 2 … 15. */
 export function iota(ir: Builder): Value {
-  return bytesVector(ir, Array.from({ length: 16 }, (_, index) => index));
+  return bytesVector(
+    ir,
+    Array.from({ length: 16 }, (_, index) => index),
+  );
 }

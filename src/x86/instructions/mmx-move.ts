@@ -36,10 +36,30 @@ export const movqVectorGeneral = instruction({
   encodings: ["66 0F 6E  Vx,Eq  w1", "66 0F 7E  Eq,Vx  w1"],
   semantics: moveGeneral,
 });
-export const movdToMmx = instruction({ mnemonic: "movd", feature: "MMX", encodings: ["NP 0F 6E  Pq,Ed  w0"], semantics: moveGeneralToMmx });
-export const movqToMmx = instruction({ mnemonic: "movq", feature: "MMX", encodings: ["NP 0F 6E  Pq,Eq  w1"], semantics: moveGeneralToMmx });
-export const movdFromMmx = instruction({ mnemonic: "movd", feature: "MMX", encodings: ["NP 0F 7E  Ed,Pq  w0"], semantics: moveMmxToGeneral });
-export const movqFromMmx = instruction({ mnemonic: "movq", feature: "MMX", encodings: ["NP 0F 7E  Eq,Pq  w1"], semantics: moveMmxToGeneral });
+export const movdToMmx = instruction({
+  mnemonic: "movd",
+  feature: "MMX",
+  encodings: ["NP 0F 6E  Pq,Ed  w0"],
+  semantics: moveGeneralToMmx,
+});
+export const movqToMmx = instruction({
+  mnemonic: "movq",
+  feature: "MMX",
+  encodings: ["NP 0F 6E  Pq,Eq  w1"],
+  semantics: moveGeneralToMmx,
+});
+export const movdFromMmx = instruction({
+  mnemonic: "movd",
+  feature: "MMX",
+  encodings: ["NP 0F 7E  Ed,Pq  w0"],
+  semantics: moveMmxToGeneral,
+});
+export const movqFromMmx = instruction({
+  mnemonic: "movq",
+  feature: "MMX",
+  encodings: ["NP 0F 7E  Eq,Pq  w1"],
+  semantics: moveMmxToGeneral,
+});
 
 export const movqMmx = instruction({
   mnemonic: "movq",
@@ -113,23 +133,23 @@ const maskedStore = routine(
   { parameters: ["i64", "v128", "v128", "i32"], results: [], faults: true },
   () => new Builder(),
   (ir, address, data, mask, bytes) => {
-    ir.set(State.scratch, data!);
-    const selected = ir.hold(ir.op("i8x16.bitmask", [mask!]));
+    ir.set(State.scratch, data);
+    const selected = ir.hold(ir.op("i8x16.bitmask", [mask]));
     const visit = (each: (address: Value, index: Value) => void) => {
       const index = ir.variable(ir.const("i32", 0));
       ir.loop((loop) => {
         const now = ir.read(index);
-        ir.if(ir.leu(bytes!, now), () => ir.break(loop));
-        ir.if(ir.ne(ir.and(ir.shr(selected, now), 1), 0), () => each(ir.add(address!, ir.zext(now, "i64")), now));
+        ir.if(ir.leu(bytes, now), () => ir.break(loop));
+        ir.if(ir.ne(ir.and(ir.shr(selected, now), 1), 0), () => each(ir.add(address, ir.zext(now, "i64")), now));
         ir.assign(index, ir.add(now, 1));
       });
     };
     // Where nothing is selected a fault is the processor's choice: MASKMOVQ has it.
-    ir.if(ir.and(ir.eqz(selected), ir.eq(bytes!, 8)), () => ir.probeWrite(address!, 8));
+    ir.if(ir.and(ir.eqz(selected), ir.eq(bytes, 8)), () => ir.probeWrite(address, 8));
     // The address that a page fault reports is that of the operand's first byte in the page, selected or not.
     visit((at) => {
       const page = ir.hold(ir.and(at, -4096n));
-      ir.probeWrite(ir.select(ir.ltu(page, address!), address!, page), 1);
+      ir.probeWrite(ir.select(ir.ltu(page, address), address, page), 1);
     });
     visit((at, index) => ir.store(at, ir.get("i8", ir.add(index, State.scratch))));
     ir.return();

@@ -14,7 +14,11 @@ import type { Shape } from "../sse-shapes.ts";
 /** Four instructions, in the order ps, pd, ss, sd. */
 type Four = [Instruction, Instruction, Instruction, Instruction];
 
-function four(name: string, opcode: string, compute: (shape: Shape) => (ir: Semantics, a: Value, b: Value) => Value): Four {
+function four(
+  name: string,
+  opcode: string,
+  compute: (shape: Shape) => (ir: Semantics, a: Value, b: Value) => Value,
+): Four {
   return [ps, pd, ss, sd].map((shape) => floating(name, opcode, shape, compute(shape))) as Four;
 }
 
@@ -37,9 +41,13 @@ function extreme(operation: "min" | "max") {
       const first = ir.op(name, [less, more]);
       const result = packed ? ir.op("v128.bitselect", [a, b, first]) : ir.select(first, a, b);
       const plain = packed
-        ? none(ir, [a, b].flatMap((operand) => [denormalLanes(ir, format, operand), nanLanes(ir, format, operand)]))
-        : [a, b].flatMap((operand) => [isDenormal(ir, format, operand), isNan(ir, format, operand)])
-            .reduce((all, bad) => ir.and(all, ir.eqz(bad)), ir.const("i1", 1)); // prettier-ignore
+        ? none(
+            ir,
+            [a, b].flatMap((operand) => [denormalLanes(ir, format, operand), nanLanes(ir, format, operand)]),
+          )
+        : [a, b]
+            .flatMap((operand) => [isDenormal(ir, format, operand), isNan(ir, format, operand)])
+            .reduce((all, bad) => ir.and(all, ir.eqz(bad)), ir.const("i1", 1));
       return either(ir, plain, result, () => ir.call(slow, a, b)[0]!);
     };
   };

@@ -18,7 +18,9 @@ function chosen(ir: Semantics, destination: Operand, source: Operand, mask: Valu
 /** Bit n of the immediate chooses lane n. */
 function blend(mnemonic: string, row: string, shape: "i16x8" | "i32x4" | "i64x2"): Instruction {
   const bits = laneBits[shape];
-  const places = Array.from({ length: 128 / bits }, (_, lane) => 1n << BigInt(lane * bits + lane)).reduce((all, place) => all | place);
+  const places = Array.from({ length: 128 / bits }, (_, lane) => 1n << BigInt(lane * bits + lane)).reduce(
+    (all, place) => all | place,
+  );
   return instruction({
     mnemonic,
     feature: "SSE4_1",
@@ -62,7 +64,8 @@ export const ptest = instruction({
     ir.requireSse();
     const right = source.read();
     const left = destination.read();
-    const isZero = (name: "v128.and" | "v128.andnot") => ir.zext(ir.eqz(ir.op("v128.any_true", [ir.op(name, [right, left])])), "i32");
+    const isZero = (name: "v128.and" | "v128.andnot") =>
+      ir.zext(ir.eqz(ir.op("v128.any_true", [ir.op(name, [right, left])])), "i32");
     ir.flags.explicit(ir.or(ir.shl(isZero("v128.and"), 6), isZero("v128.andnot")));
   },
 });

@@ -13,8 +13,16 @@ import { maskOf } from "../vectors.ts";
 
 /** Comparisons. Numbers that are neither NaN nor denormal raise nothing, and need no look at MXCSR. */
 
-function arePlain(ir: Semantics, { format, packed }: Pick<Shape, "format" | "packed">, operands: readonly Value[]): Value {
-  if (packed) return none(ir, operands.flatMap((operand) => [denormalLanes(ir, format, operand), nanLanes(ir, format, operand)])); // prettier-ignore
+function arePlain(
+  ir: Semantics,
+  { format, packed }: Pick<Shape, "format" | "packed">,
+  operands: readonly Value[],
+): Value {
+  if (packed)
+    return none(
+      ir,
+      operands.flatMap((operand) => [denormalLanes(ir, format, operand), nanLanes(ir, format, operand)]),
+    );
   const odd = operands.flatMap((operand) => [isDenormal(ir, format, operand), isNan(ir, format, operand)]);
   return ir.eqz(odd.reduce((any, one) => ir.or(any, one)));
 }
@@ -68,7 +76,9 @@ function compare(shape: Shape): Instruction {
       const a = destination!.read();
       const predicate = ir.and(immediate!.read("i32"), 7);
       const wanted = ir.shr(ir.const("i32", predicates), ir.shl(predicate, 2));
-      const fast = packed ? satisfying(ir, format, a, b, wanted) : ir.sext(ir.trunc(ir.shr(wanted, plainRelation(ir, format, a, b)), "i1"), format.type); // prettier-ignore
+      const fast = packed
+        ? satisfying(ir, format, a, b, wanted)
+        : ir.sext(ir.trunc(ir.shr(wanted, plainRelation(ir, format, a, b)), "i1"), format.type);
       destination!.write(either(ir, arePlain(ir, shape, [a, b]), fast, () => ir.call(slow, a, b, predicate)[0]!));
     },
   });

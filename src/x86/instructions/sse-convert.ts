@@ -9,7 +9,22 @@ import { conversion } from "../softfloat/convert.ts";
 import { double, single } from "../softfloat/format.ts";
 import type { Format } from "../softfloat/format.ts";
 import { integers } from "../softfloat/integral.ts";
-import { denormalLanes, either, everyLane, isDenormal, isNan, isNormal, isZero, nanLanes, none, roundsFreely, scalarName, smallLanes, specialLanes, vectorName } from "../sse-fast.ts"; // prettier-ignore
+import {
+  denormalLanes,
+  either,
+  everyLane,
+  isDenormal,
+  isNan,
+  isNormal,
+  isZero,
+  nanLanes,
+  none,
+  roundsFreely,
+  scalarName,
+  smallLanes,
+  specialLanes,
+  vectorName,
+} from "../sse-fast.ts";
 import { enterMmx, lane64, requireMmx, writeMmx, zeroExtended } from "../vectors.ts";
 
 /** Conversions. Intel SDM Vol. 2A, "CVTDQ2PD" to "CVTTSS2SI". */
@@ -144,15 +159,38 @@ function singlesOfIntegers(lanes: 2 | 4) {
 function doublesOfIntegers(ir: Semantics, source: Value): Value {
   return ir.op("f64x2.convert_low_i32x4_s", [source]);
 }
-export const cvtdq2ps = packedConversion({ mnemonic: "cvtdq2ps", feature: "SSE2", row: "NP 0F 5B  Vx,Wx", convert: singlesOfIntegers(4) });
-export const cvtpi2ps = packedConversion({ mnemonic: "cvtpi2ps", feature: "SSE", row: "NP 0F 2A  Vq,Qq", convert: singlesOfIntegers(2) });
-export const cvtdq2pd = packedConversion({ mnemonic: "cvtdq2pd", feature: "SSE2", row: "F3 0F E6  Vx,Wq", convert: doublesOfIntegers });
-export const cvtpi2pd = packedConversion({ mnemonic: "cvtpi2pd", feature: "SSE2", row: "66 0F 2A  Vx,Qq", convert: doublesOfIntegers });
+export const cvtdq2ps = packedConversion({
+  mnemonic: "cvtdq2ps",
+  feature: "SSE2",
+  row: "NP 0F 5B  Vx,Wx",
+  convert: singlesOfIntegers(4),
+});
+export const cvtpi2ps = packedConversion({
+  mnemonic: "cvtpi2ps",
+  feature: "SSE",
+  row: "NP 0F 2A  Vq,Qq",
+  convert: singlesOfIntegers(2),
+});
+export const cvtdq2pd = packedConversion({
+  mnemonic: "cvtdq2pd",
+  feature: "SSE2",
+  row: "F3 0F E6  Vx,Wq",
+  convert: doublesOfIntegers,
+});
+export const cvtpi2pd = packedConversion({
+  mnemonic: "cvtpi2pd",
+  feature: "SSE2",
+  row: "66 0F 2A  Vx,Qq",
+  convert: doublesOfIntegers,
+});
 
 /** Integers of 32 bits in the low lanes, zero above. */
 function integersOf(format: Format, lanes: 2 | 4, direction: Direction) {
   const slow: Routine = vectorConversions.integers(format, lanes, direction);
-  const names = format === single ? (["i32x4.trunc_sat_f32x4_s", "f32x4.convert_i32x4_s"] as const) : (["i32x4.trunc_sat_f64x2_s_zero", "f64x2.convert_low_i32x4_s"] as const); // prettier-ignore
+  const names =
+    format === single
+      ? (["i32x4.trunc_sat_f32x4_s", "f32x4.convert_i32x4_s"] as const)
+      : (["i32x4.trunc_sat_f64x2_s_zero", "f64x2.convert_low_i32x4_s"] as const);
   return (ir: Semantics, source: Value) => {
     const rounded = direction === "zero" ? source : ir.op(vectorName(format, "nearest"), [source]);
     const result = ir.hold(ir.op(names[0], [rounded]));
@@ -165,14 +203,54 @@ function integersOf(format: Format, lanes: 2 | 4, direction: Direction) {
 const singles = (direction: Direction) => integersOf(single, 4, direction);
 const lowSingles = (direction: Direction) => integersOf(single, 2, direction);
 const doubles = (direction: Direction) => integersOf(double, 2, direction);
-export const cvtps2dq = packedConversion({ mnemonic: "cvtps2dq", feature: "SSE2", row: "66 0F 5B  Vx,Wx", convert: singles("nearest") });
-export const cvttps2dq = packedConversion({ mnemonic: "cvttps2dq", feature: "SSE2", row: "F3 0F 5B  Vx,Wx", convert: singles("zero") });
-export const cvtpd2dq = packedConversion({ mnemonic: "cvtpd2dq", feature: "SSE2", row: "F2 0F E6  Vx,Wx", convert: doubles("nearest") });
-export const cvttpd2dq = packedConversion({ mnemonic: "cvttpd2dq", feature: "SSE2", row: "66 0F E6  Vx,Wx", convert: doubles("zero") });
-export const cvtps2pi = packedConversion({ mnemonic: "cvtps2pi", feature: "SSE", row: "NP 0F 2D  Pq,Wq", convert: lowSingles("nearest") });
-export const cvttps2pi = packedConversion({ mnemonic: "cvttps2pi", feature: "SSE", row: "NP 0F 2C  Pq,Wq", convert: lowSingles("zero") });
-export const cvtpd2pi = packedConversion({ mnemonic: "cvtpd2pi", feature: "SSE2", row: "66 0F 2D  Pq,Wx", convert: doubles("nearest") });
-export const cvttpd2pi = packedConversion({ mnemonic: "cvttpd2pi", feature: "SSE2", row: "66 0F 2C  Pq,Wx", convert: doubles("zero") });
+export const cvtps2dq = packedConversion({
+  mnemonic: "cvtps2dq",
+  feature: "SSE2",
+  row: "66 0F 5B  Vx,Wx",
+  convert: singles("nearest"),
+});
+export const cvttps2dq = packedConversion({
+  mnemonic: "cvttps2dq",
+  feature: "SSE2",
+  row: "F3 0F 5B  Vx,Wx",
+  convert: singles("zero"),
+});
+export const cvtpd2dq = packedConversion({
+  mnemonic: "cvtpd2dq",
+  feature: "SSE2",
+  row: "F2 0F E6  Vx,Wx",
+  convert: doubles("nearest"),
+});
+export const cvttpd2dq = packedConversion({
+  mnemonic: "cvttpd2dq",
+  feature: "SSE2",
+  row: "66 0F E6  Vx,Wx",
+  convert: doubles("zero"),
+});
+export const cvtps2pi = packedConversion({
+  mnemonic: "cvtps2pi",
+  feature: "SSE",
+  row: "NP 0F 2D  Pq,Wq",
+  convert: lowSingles("nearest"),
+});
+export const cvttps2pi = packedConversion({
+  mnemonic: "cvttps2pi",
+  feature: "SSE",
+  row: "NP 0F 2C  Pq,Wq",
+  convert: lowSingles("zero"),
+});
+export const cvtpd2pi = packedConversion({
+  mnemonic: "cvtpd2pi",
+  feature: "SSE2",
+  row: "66 0F 2D  Pq,Wx",
+  convert: doubles("nearest"),
+});
+export const cvttpd2pi = packedConversion({
+  mnemonic: "cvttpd2pi",
+  feature: "SSE2",
+  row: "66 0F 2C  Pq,Wx",
+  convert: doubles("zero"),
+});
 
 export const cvtps2pd = packedConversion({
   mnemonic: "cvtps2pd",
@@ -180,7 +258,12 @@ export const cvtps2pd = packedConversion({
   row: "NP 0F 5A  Vx,Wq",
   convert(ir, source) {
     const plain = none(ir, [denormalLanes(ir, single, source), nanLanes(ir, single, source)]);
-    return either(ir, plain, ir.op("f64x2.promote_low_f32x4", [source]), () => ir.call(vectorConversions.widen, source)[0]!);
+    return either(
+      ir,
+      plain,
+      ir.op("f64x2.promote_low_f32x4", [source]),
+      () => ir.call(vectorConversions.widen, source)[0]!,
+    );
   },
 });
 export const cvtpd2ps = packedConversion({

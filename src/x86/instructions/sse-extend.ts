@@ -12,16 +12,25 @@ const steps = { b: "i16x8.extend_low_i8x16", w: "i32x4.extend_low_i16x8", d: "i6
 const widths = "bwdq";
 
 /** The low lanes of SRC, extended step by step; `kind` is from and to, as in the mnemonic. */
-function extended(kind: "bw" | "bd" | "bq" | "wd" | "wq" | "dq", sign: "s" | "z", opcode: string, source: "Wq" | "Wd" | "Ww"): Instruction {
-  const [from, to] = [...kind].map((letter) => widths.indexOf(letter)) as [number, number];
-  const names = (["b", "w", "d"] as const).slice(from, to).map((width) => `${steps[width]}_${sign === "s" ? "s" : "u"}` as const);
+function extended(
+  kind: "bw" | "bd" | "bq" | "wd" | "wq" | "dq",
+  sign: "s" | "z",
+  opcode: string,
+  source: "Wq" | "Wd" | "Ww",
+): Instruction {
+  const [from, to] = kind.split("").map((letter) => widths.indexOf(letter)) as [number, number];
+  const names = (["b", "w", "d"] as const)
+    .slice(from, to)
+    .map((width) => `${steps[width]}_${sign === "s" ? "s" : "u"}` as const);
   return instruction({
     mnemonic: `pmov${sign}x${kind}`,
     feature: "SSE4_1",
     encodings: [`66 0F 38 ${opcode}  Vx,${source}`],
     semantics(ir: Semantics, ...[destination, operand]: Operand[]) {
       ir.requireSse();
-      destination!.write(names.reduce((vector: Value, name) => ir.op(name, [vector]), zeroExtended(ir, operand!.read())));
+      destination!.write(
+        names.reduce((vector: Value, name) => ir.op(name, [vector]), zeroExtended(ir, operand!.read())),
+      );
     },
   });
 }
@@ -47,7 +56,14 @@ export const phminposuw = packedVector("phminposuw", "SSE4_1", "38 41", (ir, _, 
   const lanes = (first: bigint) => first | ((first + 1n) << 32n) | ((first + 2n) << 64n) | ((first + 3n) << 96n);
   const four = ir.op("i32x4.min_u", [numbered("low", lanes(0n)), numbered("high", lanes(4n))]);
   const minimum = (vector: Value, by: number) =>
-    ir.op("i32x4.min_u", [vector, ir.shuffle(vector, vector, Array.from({ length: 16 }, (_each, byte) => (byte + by) % 16))]);
+    ir.op("i32x4.min_u", [
+      vector,
+      ir.shuffle(
+        vector,
+        vector,
+        Array.from({ length: 16 }, (_each, byte) => (byte + by) % 16),
+      ),
+    ]);
   const least = ir.hold(lane32(ir, minimum(minimum(four, 8), 4), 0));
   return zeroExtended(ir, ir.or(ir.shr(least, 3), ir.shl(ir.and(least, 7), 16)));
 });
@@ -67,7 +83,11 @@ export const mpsadbw = instruction({
     const moved = (vector: Value, places: Value, by: Value) =>
       ir.hold(vectorOperation(ir, "i8x16.swizzle", vector, ir.op("i8x16.add", [places, ir.op("i8x16.splat", [by])])));
     const window = moved(destination.read(), iota(ir), ir.and(control, 4));
-    const block = moved(right, bytesVector(ir, [0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3]), ir.shl(ir.and(control, 3), 2));
+    const block = moved(
+      right,
+      bytesVector(ir, [0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3]),
+      ir.shl(ir.and(control, 3), 2),
+    );
     const words = (vector: Value, places: (lane: number) => number) =>
       ir.shuffle(vector, ir.const("v128", 0), Array.from({ length: 8 }, (_, lane) => [places(lane), 16]).flat());
     const differences = [0, 1, 2, 3].map((offset) => {

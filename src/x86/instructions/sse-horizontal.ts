@@ -29,7 +29,9 @@ function vectorInstruction(mnemonic: string, row: string, compute: ReturnType<ty
 /** Even lanes with the odd ones above them, of DEST and then of SRC. */
 function horizontal(mnemonic: string, row: string, operation: "add" | "sub", shape: Shape): Instruction {
   const compute = computation(operation, shape);
-  return vectorInstruction(mnemonic, row, (ir, a, b) => compute(ir, ...evenAndOdd(ir, a, b, 16, shape.format.bits / 8)));
+  return vectorInstruction(mnemonic, row, (ir, a, b) =>
+    compute(ir, ...evenAndOdd(ir, a, b, 16, shape.format.bits / 8)),
+  );
 }
 export const haddps = horizontal("haddps", "F2 0F 7C", "add", ps);
 export const haddpd = horizontal("haddpd", "66 0F 7C", "add", pd);
@@ -41,9 +43,15 @@ function alternating(mnemonic: string, row: string, shape: Shape): Instruction {
   const { format } = shape;
   const { sub, add } = arithmetic[format.name];
   const slow = raisingLanes("addsub", format, [sub, add]);
-  const evenSigns = Array.from({ length: 64 / format.bits }, (_, index) => signBit(format) << BigInt(2 * index * format.bits));
+  const evenSigns = Array.from(
+    { length: 64 / format.bits },
+    (_, index) => signBit(format) << BigInt(2 * index * format.bits),
+  );
   return vectorInstruction(mnemonic, row, (ir, a, b) => {
-    const signs = ir.const("v128", evenSigns.reduce((all, sign) => all | sign));
+    const signs = ir.const(
+      "v128",
+      evenSigns.reduce((all, sign) => all | sign),
+    );
     const result = ir.hold(ir.op(vectorName(format, "add"), [a, ir.op("v128.xor", [b, signs])]));
     const fast = ir.and(roundsFreely(ir), fitsLanes(ir, shape, [a, b], result, false));
     return either(ir, fast, result, () => ir.call(slow, a, b)[0]!);

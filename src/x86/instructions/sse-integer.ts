@@ -80,7 +80,11 @@ export const pmulld = packedVector("pmulld", "SSE4_1", "38 40", lanes("i32x4.mul
 export const pmaddwd = packed("pmaddwd", "SSE2", "F5", lanes("i32x4.dot_i16x8_s"));
 
 /** The eight 32-bit products of 16-bit lanes, each cut to the word that begins at byte `at` of it. */
-function products(sign: "s" | "u", at: 0 | 2, change: (ir: Semantics, product: Value) => Value = (_, product) => product): PackedOperation {
+function products(
+  sign: "s" | "u",
+  at: 0 | 2,
+  change: (ir: Semantics, product: Value) => Value = (_, product) => product,
+): PackedOperation {
   const words = Array.from({ length: 8 }, (_, index) => [4 * index + at, 4 * index + at + 1]).flat();
   return (ir, a, b) =>
     ir.shuffle(
@@ -115,7 +119,10 @@ export const pmuldq = packedVector("pmuldq", "SSE4_1", "38 28", evenProducts("s"
 export const pmaddubsw = packed("pmaddubsw", "SSSE3", "38 04", (ir, a, b) => {
   const eight = ir.const("i32", 8);
   const low = ir.op("i16x8.splat", [ir.const("i32", 0xff)]);
-  const even = ir.op("i16x8.mul", [ir.op("v128.and", [a, low]), ir.op("i16x8.shr_s", [ir.op("i16x8.shl", [b, eight]), eight])]);
+  const even = ir.op("i16x8.mul", [
+    ir.op("v128.and", [a, low]),
+    ir.op("i16x8.shr_s", [ir.op("i16x8.shl", [b, eight]), eight]),
+  ]);
   const odd = ir.op("i16x8.mul", [ir.op("i16x8.shr_u", [a, eight]), ir.op("i16x8.shr_s", [b, eight])]);
   return ir.op("i16x8.add_sat_s", [even, odd]);
 });

@@ -5,7 +5,12 @@ import type { Operand } from "../operand.ts";
 import type { Semantics } from "../semantics.ts";
 
 /** Logic on whole registers that hold floating-point numbers: bit for bit as PAND and the rest. */
-function logic(mnemonic: string, feature: string, row: string, operation: (ir: Semantics, a: Value, b: Value) => Value): Instruction {
+function logic(
+  mnemonic: string,
+  feature: string,
+  row: string,
+  operation: (ir: Semantics, a: Value, b: Value) => Value,
+): Instruction {
   return instruction({
     mnemonic,
     feature,

@@ -70,10 +70,30 @@ export const lddqu = instruction({
 });
 
 /** Stores past the caches, and a load: nothing but a hint here. */
-export const movntps = instruction({ mnemonic: "movntps", feature: "SSE", encodings: ["NP 0F 2B  Mx,Vx"], semantics: move });
-export const movntpd = instruction({ mnemonic: "movntpd", feature: "SSE2", encodings: ["66 0F 2B  Mx,Vx"], semantics: move });
-export const movntdq = instruction({ mnemonic: "movntdq", feature: "SSE2", encodings: ["66 0F E7  Mx,Vx"], semantics: move });
-export const movntdqa = instruction({ mnemonic: "movntdqa", feature: "SSE4_1", encodings: ["66 0F 38 2A  Vx,Mx"], semantics: move });
+export const movntps = instruction({
+  mnemonic: "movntps",
+  feature: "SSE",
+  encodings: ["NP 0F 2B  Mx,Vx"],
+  semantics: move,
+});
+export const movntpd = instruction({
+  mnemonic: "movntpd",
+  feature: "SSE2",
+  encodings: ["66 0F 2B  Mx,Vx"],
+  semantics: move,
+});
+export const movntdq = instruction({
+  mnemonic: "movntdq",
+  feature: "SSE2",
+  encodings: ["66 0F E7  Mx,Vx"],
+  semantics: move,
+});
+export const movntdqa = instruction({
+  mnemonic: "movntdqa",
+  feature: "SSE4_1",
+  encodings: ["66 0F 38 2A  Vx,Mx"],
+  semantics: move,
+});
 
 /** From a general register: no SSE state is involved. */
 export const movnti = instruction({
@@ -99,8 +119,18 @@ export const movsd = instruction({
 });
 
 /** Low halves. */
-export const movlps = instruction({ mnemonic: "movlps", feature: "SSE", encodings: ["NP 0F 12  Vq,Mq", "NP 0F 13  Mq,Vq"], semantics: move });
-export const movlpd = instruction({ mnemonic: "movlpd", feature: "SSE2", encodings: ["66 0F 12  Vq,Mq", "66 0F 13  Mq,Vq"], semantics: move });
+export const movlps = instruction({
+  mnemonic: "movlps",
+  feature: "SSE",
+  encodings: ["NP 0F 12  Vq,Mq", "NP 0F 13  Mq,Vq"],
+  semantics: move,
+});
+export const movlpd = instruction({
+  mnemonic: "movlpd",
+  feature: "SSE2",
+  encodings: ["66 0F 12  Vq,Mq", "66 0F 13  Mq,Vq"],
+  semantics: move,
+});
 
 /** High halves: the register operand's is at offset 8. */
 function moveHigh(ir: Semantics, destination: Operand, source: Operand): void {
@@ -108,11 +138,26 @@ function moveHigh(ir: Semantics, destination: Operand, source: Operand): void {
   if (destination.kind === "register") ir.set(slotAt(ir, destination.slot!, 8), source.read());
   else destination.write(ir.get("i64", slotAt(ir, source.slot!, 8)));
 }
-export const movhps = instruction({ mnemonic: "movhps", feature: "SSE", encodings: ["NP 0F 16  Vq,Mq", "NP 0F 17  Mq,Vq"], semantics: moveHigh });
-export const movhpd = instruction({ mnemonic: "movhpd", feature: "SSE2", encodings: ["66 0F 16  Vq,Mq", "66 0F 17  Mq,Vq"], semantics: moveHigh });
+export const movhps = instruction({
+  mnemonic: "movhps",
+  feature: "SSE",
+  encodings: ["NP 0F 16  Vq,Mq", "NP 0F 17  Mq,Vq"],
+  semantics: moveHigh,
+});
+export const movhpd = instruction({
+  mnemonic: "movhpd",
+  feature: "SSE2",
+  encodings: ["66 0F 16  Vq,Mq", "66 0F 17  Mq,Vq"],
+  semantics: moveHigh,
+});
 
 /** Between the halves of two registers. */
-export const movlhps = instruction({ mnemonic: "movlhps", feature: "SSE", encodings: ["NP 0F 16  Vq,Uq"], semantics: moveHigh });
+export const movlhps = instruction({
+  mnemonic: "movlhps",
+  feature: "SSE",
+  encodings: ["NP 0F 16  Vq,Uq"],
+  semantics: moveHigh,
+});
 export const movhlps = instruction({
   mnemonic: "movhlps",
   feature: "SSE",
@@ -128,7 +173,13 @@ function duplicate(ir: Semantics, destination: Operand, source: Operand, lanes: 
   ir.requireSse();
   const value = source.read();
   const vector = value.type === "i64" ? ir.op("i64x2.splat", [value]) : value;
-  destination.write(ir.shuffle(vector, vector, lanes.flatMap((lane) => [0, 1, 2, 3].map((byte) => lane * 4 + byte)))); // prettier-ignore
+  destination.write(
+    ir.shuffle(
+      vector,
+      vector,
+      lanes.flatMap((lane) => [0, 1, 2, 3].map((byte) => lane * 4 + byte)),
+    ),
+  );
 }
 export const movddup = instruction({
   mnemonic: "movddup",

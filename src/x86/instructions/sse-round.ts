@@ -29,7 +29,11 @@ export const roundss = round(ss, "0A");
 export const roundsd = round(sd, "0B");
 
 /** RCP and RSQRT: approximations that touch no flags. */
-function approximate(name: "rcp" | "rsqrt", opcode: string, { suffix, packed, prefix, destination: V, source: W }: Shape): Instruction {
+function approximate(
+  name: "rcp" | "rsqrt",
+  opcode: string,
+  { suffix, packed, prefix, destination: V, source: W }: Shape,
+): Instruction {
   const routine = approximations[name];
   return instruction({
     mnemonic: `${name}${suffix}`,

@@ -22,7 +22,13 @@ function shifted(ir: Semantics, vector: Value, count: Value, bits: 16 | 32 | 64,
 }
 
 /** By an immediate (opcode `immediate`), and by the low 64 bits of an operand (opcode `variable`). */
-function packedShift(mnemonic: string, variable: string, immediate: string, bits: 16 | 32 | 64, shift: Shift): Instruction {
+function packedShift(
+  mnemonic: string,
+  variable: string,
+  immediate: string,
+  bits: 16 | 32 | 64,
+  shift: Shift,
+): Instruction {
   return instruction({
     mnemonic,
     feature: "SSE2",

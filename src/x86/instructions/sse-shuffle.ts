@@ -16,7 +16,8 @@ function interleaved(half: "low" | "high", size: 1 | 2 | 4 | 8): PackedOperation
       const lane = Math.floor(index / size);
       return from + (lane % 2) * 16 + Math.floor(lane / 2) * size + (index % size);
     });
-  return (ir, a, b, bytes) => ir.shuffle(a, b, half === "low" ? places(0) : places(bytes / 2).map((place) => place % 32));
+  return (ir, a, b, bytes) =>
+    ir.shuffle(a, b, half === "low" ? places(0) : places(bytes / 2).map((place) => place % 32));
 }
 export const punpcklbw = packed("punpcklbw", "SSE2", "60", interleaved("low", 1), "Qd");
 export const punpcklwd = packed("punpcklwd", "SSE2", "61", interleaved("low", 2), "Qd");
@@ -47,7 +48,9 @@ export const unpcklpd = unpack("unpcklpd", "SSE2", "66 0F 14", "low", 8);
 export const unpckhpd = unpack("unpckhpd", "SSE2", "66 0F 15", "high", 8);
 
 /** Lanes of DEST, then of SRC, at half their width with saturation. */
-function narrowed(name: "i8x16.narrow_i16x8_s" | "i8x16.narrow_i16x8_u" | "i16x8.narrow_i32x4_s" | "i16x8.narrow_i32x4_u"): PackedOperation {
+function narrowed(
+  name: "i8x16.narrow_i16x8_s" | "i8x16.narrow_i16x8_u" | "i16x8.narrow_i32x4_s" | "i16x8.narrow_i32x4_u",
+): PackedOperation {
   return (ir, a, b, bytes) => {
     const both = bytes === 8 ? joined(ir, a, b) : undefined;
     return vectorOperation(ir, name, both ?? a, both ?? b);
@@ -60,13 +63,18 @@ export const packusdw = packedVector("packusdw", "SSE4_1", "38 2B", narrowed("i1
 
 /** Each byte of SRC names a byte of DEST, or zero where its highest bit is set. */
 export const pshufb = packed("pshufb", "SSSE3", "38 00", (ir, a, b, bytes) => {
-  const indices = bytesVector(ir, Array.from({ length: 16 }, () => 0x80 | (bytes - 1)));
+  const indices = bytesVector(
+    ir,
+    Array.from({ length: 16 }, () => 0x80 | (bytes - 1)),
+  );
   return vectorOperation(ir, "i8x16.swizzle", a, ir.op("v128.and", [b, indices]));
 });
 
 /** A selector of an immediate: `count` fields of `width` bits. */
 function fields(immediate: bigint, count: number, width: number): number[] {
-  return Array.from({ length: count }, (_, index) => Number((immediate >> BigInt(index * width)) & ((1n << BigInt(width)) - 1n)));
+  return Array.from({ length: count }, (_, index) =>
+    Number((immediate >> BigInt(index * width)) & ((1n << BigInt(width)) - 1n)),
+  );
 }
 
 /**
@@ -97,7 +105,10 @@ function dynamicPlaces(ir: Semantics, selection: Selection, immediate: Value): V
       const index = field[half * (8 / size) + lane];
       if (index === undefined) continue;
       const chosen = ir.and(ir.shr(immediate, index * width), (1 << width) - 1);
-      const every = Array.from({ length: size }, (_, byte) => BigInt(size) << BigInt(8 * (byte + lane * size))).reduce((all, byte) => all | byte, 0n);
+      const every = Array.from({ length: size }, (_, byte) => BigInt(size) << BigInt(8 * (byte + lane * size))).reduce(
+        (all, byte) => all | byte,
+        0n,
+      );
       const part = ir.mul(ir.zext(chosen, "i64"), every);
       word = word === undefined ? part : ir.add(word, part);
     }
@@ -115,8 +126,16 @@ function select(ir: Semantics, vector: Value, selection: Selection, immediate: V
 }
 
 const doublewords: Selection = { size: 4, base: [0, 0, 0, 0], field: [0, 1, 2, 3] };
-const lowWords: Selection = { size: 2, base: [0, 0, 0, 0, 8, 10, 12, 14], field: [0, 1, 2, 3, ...[4, 5, 6, 7].map(() => undefined)] };
-const highWords: Selection = { size: 2, base: [0, 2, 4, 6, 8, 8, 8, 8], field: [...[0, 1, 2, 3].map(() => undefined), 0, 1, 2, 3] };
+const lowWords: Selection = {
+  size: 2,
+  base: [0, 0, 0, 0, 8, 10, 12, 14],
+  field: [0, 1, 2, 3, ...[4, 5, 6, 7].map(() => undefined)],
+};
+const highWords: Selection = {
+  size: 2,
+  base: [0, 2, 4, 6, 8, 8, 8, 8],
+  field: [...[0, 1, 2, 3].map(() => undefined), 0, 1, 2, 3],
+};
 
 /** PSHUFD and the like: DEST ← lanes of SRC. */
 function shuffle(mnemonic: string, row: string, selection: Selection): Instruction {
@@ -144,11 +163,20 @@ function shuffleTwo(ir: Semantics, operands: readonly [Operand, Operand, Operand
   const control = immediate.read("i32");
   const known = constantOf(control);
   if (known !== undefined) {
-    destination.write(ir.shuffle(low, high, places(selection, known).map((place, index) => place + (index < 8 ? 0 : 16)))); // prettier-ignore
+    destination.write(
+      ir.shuffle(
+        low,
+        high,
+        places(selection, known).map((place, index) => place + (index < 8 ? 0 : 16)),
+      ),
+    );
     return;
   }
   const indices = ir.hold(dynamicPlaces(ir, selection, control));
-  const [fromLow, fromHigh] = [low, high].map((vector) => vectorOperation(ir, "i8x16.swizzle", vector, indices)) as [Value, Value];
+  const [fromLow, fromHigh] = [low, high].map((vector) => vectorOperation(ir, "i8x16.swizzle", vector, indices)) as [
+    Value,
+    Value,
+  ];
   destination.write(ir.shuffle(fromLow, fromHigh, [0, 1, 2, 3, 4, 5, 6, 7, 24, 25, 26, 27, 28, 29, 30, 31]));
 }
 export const shufps = instruction({

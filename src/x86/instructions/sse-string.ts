@@ -22,7 +22,12 @@ function explicitLength(ir: Semantics, register: Gpr, count: Value): Value {
   return ir.hold(ir.resize(ir.select(ir.ltu(magnitude, limit), magnitude, limit), "i32"));
 }
 
-function stringComparison(mnemonic: string, row: string, lengths: "explicit" | "implicit", output: "index" | "mask"): Instruction {
+function stringComparison(
+  mnemonic: string,
+  row: string,
+  lengths: "explicit" | "implicit",
+  output: "index" | "mask",
+): Instruction {
   return instruction({
     mnemonic,
     feature: "SSE4_2",
@@ -50,7 +55,12 @@ function stringComparison(mnemonic: string, row: string, lengths: "explicit" | "
         ir.set(xmmSlot(0), ir.op("v128.bitselect", [lanes, zeroExtended(ir, result), asLanes]));
       }
       const flag = (condition: Value, place: number) => ir.shl(ir.zext(condition, "i32"), place);
-      const flags = [flag(ir.ne(result, 0), 0), flag(ir.ltu(lengthB, count), 6), flag(ir.ltu(lengthA, count), 7), flag(ir.trunc(result, "i1"), 11)];
+      const flags = [
+        flag(ir.ne(result, 0), 0),
+        flag(ir.ltu(lengthB, count), 6),
+        flag(ir.ltu(lengthA, count), 7),
+        flag(ir.trunc(result, "i1"), 11),
+      ];
       ir.flags.explicit(flags.reduce((all, one) => ir.or(all, one)));
     },
   });

@@ -26,7 +26,7 @@ function toInteger(format: Format, direction: Direction): Routine {
     (ir, value, bits) => {
       const control = ir.get("i32", State.mxcsr);
       const soft = integers[format.name].toInteger;
-      const [integer, flags] = ir.call(soft, value!, bits!, rounding(ir, direction, control), control) as [Value, Value];
+      const [integer, flags] = ir.call(soft, value, bits, rounding(ir, direction, control), control) as [Value, Value];
       raise(ir, flags);
       ir.return(integer);
     },
@@ -47,12 +47,18 @@ export const vectorConversions = {
       return ir.call(integers.single.fromInteger, integer, control) as [Value, Value];
     }),
   integers: (format: Format, lanes: 2 | 4, direction: Direction) =>
-    raisingVector(`integers.${format.name}.${lanes}.${direction}`, ["v128"], lanes, word, (ir, lane, [source], control) => {
-      const value = extractLane(ir, format, source!, lane);
-      const parameters = [value, ir.const("i32", 32), rounding(ir, direction, control), control] as const;
-      const [integer, flags] = ir.call(integers[format.name].toInteger, ...parameters) as [Value, Value];
-      return [ir.trunc(integer, "i32"), flags];
-    }),
+    raisingVector(
+      `integers.${format.name}.${lanes}.${direction}`,
+      ["v128"],
+      lanes,
+      word,
+      (ir, lane, [source], control) => {
+        const value = extractLane(ir, format, source!, lane);
+        const parameters = [value, ir.const("i32", 32), rounding(ir, direction, control), control] as const;
+        const [integer, flags] = ir.call(integers[format.name].toInteger, ...parameters) as [Value, Value];
+        return [ir.trunc(integer, "i32"), flags];
+      },
+    ),
   widen: raisingVector("widen", ["v128"], 2, double, (ir, lane, [source], control) => {
     return ir.call(conversion.singleToDouble, extractLane(ir, single, source!, lane), control) as [Value, Value];
   }),

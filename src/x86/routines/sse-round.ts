@@ -1,6 +1,16 @@
 import { Builder, routine } from "../../ir/builder.ts";
 import type { Routine, Value } from "../../ir/node.ts";
-import { Control, Exception, Rounding, defaultNan, double, infinityBits, quietBit, signBit, single } from "../softfloat/format.ts";
+import {
+  Control,
+  Exception,
+  Rounding,
+  defaultNan,
+  double,
+  infinityBits,
+  quietBit,
+  signBit,
+  single,
+} from "../softfloat/format.ts";
 import type { Format } from "../softfloat/format.ts";
 import { integers } from "../softfloat/integral.ts";
 import { roundingOf } from "../softfloat/round.ts";
@@ -25,10 +35,10 @@ function rounded(format: Format): Routine {
     { parameters: [format.type, "i32", "i32"], results: [format.type, "i32"], faults: false },
     builder,
     (ir, value, immediate, control) => {
-      const mode = ir.shl(roundingChosen(ir, immediate!, control!), Control.roundingShift);
-      const changed = ir.or(ir.and(control!, ~(3 << Control.roundingShift)), mode);
-      const [result, flags] = ir.call(integers[format.name].toIntegral, value!, changed) as [Value, Value];
-      const quiet = ir.ne(ir.and(immediate!, Immediate.quiet), 0);
+      const mode = ir.shl(roundingChosen(ir, immediate, control), Control.roundingShift);
+      const changed = ir.or(ir.and(control, ~(3 << Control.roundingShift)), mode);
+      const [result, flags] = ir.call(integers[format.name].toIntegral, value, changed) as [Value, Value];
+      const quiet = ir.ne(ir.and(immediate, Immediate.quiet), 0);
       ir.return(result, ir.select(quiet, ir.and(flags, ~Exception.precision), flags));
     },
   );
@@ -48,17 +58,22 @@ function fastRounded(format: Format): Routine {
     builder,
     (ir, value, immediate) => {
       const mxcsr = ir.get("i32", State.mxcsr);
-      const mode = roundingChosen(ir, immediate!, mxcsr);
-      const result = ir.variable(value!);
-      const names = [["nearest", Rounding.nearest], ["floor", Rounding.down], ["ceil", Rounding.up], ["trunc", Rounding.zero]] as const; // prettier-ignore
+      const mode = roundingChosen(ir, immediate, mxcsr);
+      const result = ir.variable(value);
+      const names = [
+        ["nearest", Rounding.nearest],
+        ["floor", Rounding.down],
+        ["ceil", Rounding.up],
+        ["trunc", Rounding.zero],
+      ] as const;
       for (const [name, number] of names) {
-        ir.if(ir.eq(mode, number), () => ir.assign(result, ir.op(scalarName(format, name), [value!])));
+        ir.if(ir.eq(mode, number), () => ir.assign(result, ir.op(scalarName(format, name), [value])));
       }
       const found = ir.read(result);
-      const silent = ir.or(ir.ne(ir.and(immediate!, Immediate.quiet), 0), ir.eq(ir.and(mxcsr, settled), settled));
-      const plain = ir.or(isNormal(ir, format, value!), isZero(ir, value!));
-      ir.if(ir.and(plain, ir.or(silent, ir.eq(found, value!))), () => ir.return(found));
-      ir.return(...ir.call(slow, value!, immediate!));
+      const silent = ir.or(ir.ne(ir.and(immediate, Immediate.quiet), 0), ir.eq(ir.and(mxcsr, settled), settled));
+      const plain = ir.or(isNormal(ir, format, value), isZero(ir, value));
+      ir.if(ir.and(plain, ir.or(silent, ir.eq(found, value))), () => ir.return(found));
+      ir.return(...ir.call(slow, value, immediate));
     },
   );
 }
@@ -75,12 +90,12 @@ const infinity = infinityBits(single);
 /** (a: i32) → i32; `compute` has the cases that are neither NaN, infinity, zero nor denormal. */
 function approximation(name: string, compute: (ir: Builder, value: Value) => void): Routine {
   return routine(`sse.${name}`, { parameters: ["i32"], results: ["i32"], faults: false }, builder, (ir, value) => {
-    const magnitude = ir.hold(ir.and(value!, signBit(single) - 1n));
-    const sign = ir.hold(ir.and(value!, signBit(single)));
-    ir.if(ir.ltu(infinity, magnitude), () => ir.return(ir.or(value!, quietBit(single))));
+    const magnitude = ir.hold(ir.and(value, signBit(single) - 1n));
+    const sign = ir.hold(ir.and(value, signBit(single)));
+    ir.if(ir.ltu(infinity, magnitude), () => ir.return(ir.or(value, quietBit(single))));
     // Denormals count as zeros.
     ir.if(ir.ltu(magnitude, 1n << 23n), () => ir.return(ir.or(sign, infinity)));
-    compute(ir, value!);
+    compute(ir, value);
   });
 }
 

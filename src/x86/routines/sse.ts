@@ -34,11 +34,16 @@ export function raise(ir: Builder, flags: Value): void {
 /** Makes of a soft-float routine (…, control) → (value, flags) one (…) → value that raises. */
 export function raising(soft: Routine): Routine {
   const parameters = soft.parameters.slice(0, -1);
-  return routine(`sse.${soft.name}`, { parameters, results: soft.results.slice(0, 1), faults: true }, builder, (ir, ...values) => {
-    const [value, flags] = ir.call(soft, ...values, ir.get("i32", State.mxcsr)) as [Value, Value];
-    raise(ir, flags);
-    ir.return(value);
-  });
+  return routine(
+    `sse.${soft.name}`,
+    { parameters, results: soft.results.slice(0, 1), faults: true },
+    builder,
+    (ir, ...values) => {
+      const [value, flags] = ir.call(soft, ...values, ir.get("i32", State.mxcsr)) as [Value, Value];
+      raise(ir, flags);
+      ir.return(value);
+    },
+  );
 }
 
 /** Lanes are as wide as this says; what is in them may be an integer. */
@@ -52,13 +57,24 @@ export function replaceLane(ir: Builder, format: LaneFormat, vector: Value, lane
 }
 
 /** What one lane of an instruction computes: its bits, and flags. */
-type Lane = (ir: Builder, lane: number, operands: readonly Value[], control: Value) => readonly [bits: Value, flags: Value];
+type Lane = (
+  ir: Builder,
+  lane: number,
+  operands: readonly Value[],
+  control: Value,
+) => readonly [bits: Value, flags: Value];
 
 /**
  * A routine that computes the `lanes` lowest lanes of a vector, the others being zero. The flags of all lanes are collected
  * before any is raised.
  */
-export function raisingVector(name: string, parameters: readonly Type[], lanes: number, format: LaneFormat, compute: Lane): Routine {
+export function raisingVector(
+  name: string,
+  parameters: readonly Type[],
+  lanes: number,
+  format: LaneFormat,
+  compute: Lane,
+): Routine {
   return routine(`sse.${name}`, { parameters, results: ["v128"], faults: true }, builder, (ir, ...operands) => {
     const control = ir.get("i32", State.mxcsr);
     let result = ir.const("v128", 0);
@@ -77,12 +93,25 @@ export function raisingVector(name: string, parameters: readonly Type[], lanes: 
  * A soft-float routine (a, b, …, control) → (value, flags) for every lane of vectors; `softs` has the routine of each lane,
  * repeated as often as needed. Parameters behind `vectors` are the same for all lanes.
  */
-export function raisingLanes(name: string, format: Format, softs: readonly Routine[], vectors = softs[0]!.parameters.length - 1): Routine {
+export function raisingLanes(
+  name: string,
+  format: Format,
+  softs: readonly Routine[],
+  vectors = softs[0]!.parameters.length - 1,
+): Routine {
   const parameters = softs[0]!.parameters.slice(0, -1).map((type, index) => (index < vectors ? "v128" : type));
-  return raisingVector(`packed.${name}.${format.name}`, parameters, 128 / format.bits, format, (ir, lane, operands, control) => {
-    const values = operands.map((operand, index) => (index < vectors ? extractLane(ir, format, operand, lane) : operand));
-    return ir.call(softs[lane % softs.length]!, ...values, control) as [Value, Value];
-  });
+  return raisingVector(
+    `packed.${name}.${format.name}`,
+    parameters,
+    128 / format.bits,
+    format,
+    (ir, lane, operands, control) => {
+      const values = operands.map((operand, index) =>
+        index < vectors ? extractLane(ir, format, operand, lane) : operand,
+      );
+      return ir.call(softs[lane % softs.length]!, ...values, control) as [Value, Value];
+    },
+  );
 }
 
 /**
@@ -97,7 +126,7 @@ function dotProduct(format: Format): Routine {
     builder,
     (ir, a, b, lanes) => {
       const control = ir.get("i32", State.mxcsr);
-      const has = (bit: number) => ir.ne(ir.and(lanes!, 1 << bit), 0);
+      const has = (bit: number) => ir.ne(ir.and(lanes, 1 << bit), 0);
       const step = (pairs: readonly (readonly [soft: Routine, x: Value, y: Value, wanted: Value | undefined])[]) => {
         let flags = ir.const("i32", 0);
         const values = pairs.map(([soft, x, y, wanted]) => {
@@ -110,11 +139,14 @@ function dotProduct(format: Format): Routine {
       };
       let terms = step(
         Array.from({ length: 128 / format.bits }, (_, lane) => {
-          return [mul, extractLane(ir, format, a!, lane), extractLane(ir, format, b!, lane), has(4 + lane)] as const;
+          return [mul, extractLane(ir, format, a, lane), extractLane(ir, format, b, lane), has(4 + lane)] as const;
         }),
       );
       while (terms.length > 1) {
-        const halves = Array.from({ length: terms.length / 2 }, (_, index) => [add, terms[2 * index]!, terms[2 * index + 1]!, undefined] as const);
+        const halves = Array.from(
+          { length: terms.length / 2 },
+          (_, index) => [add, terms[2 * index]!, terms[2 * index + 1]!, undefined] as const,
+        );
         terms = step(halves);
       }
       let result = ir.const("v128", 0);

@@ -30,7 +30,10 @@ interface Strings {
 function everywhere(ir: Builder, { shape }: Elements, vector: Value, number: Value): Value {
   if (shape === "i8x16") return ir.op("i8x16.swizzle", [vector, ir.op("i8x16.splat", [number])]);
   const offset = ir.op("i8x16.splat", [ir.shl(number, 1)]);
-  const within = bytesVector(ir, Array.from({ length: 16 }, (_, index) => index % 2));
+  const within = bytesVector(
+    ir,
+    Array.from({ length: 16 }, (_, index) => index % 2),
+  );
   return ir.op("i8x16.swizzle", [vector, ir.op("i8x16.add", [within, offset])]);
 }
 
@@ -87,7 +90,10 @@ function equalOrdered(strings: Strings): Value {
   const { ir, elements, a, b, validB } = strings;
   const found = ir.variable(ir.const("i32", -1));
   eachOfA(strings, 1, (number) => {
-    const equal = ir.and(bits(ir, elements, ir.op(`${elements.shape}.eq`, [b, everywhere(ir, elements, a, number)])), validB);
+    const equal = ir.and(
+      bits(ir, elements, ir.op(`${elements.shape}.eq`, [b, everywhere(ir, elements, a, number)])),
+      validB,
+    );
     const behind = ir.shl(ir.const("i32", -1), ir.sub(elements.count, number));
     ir.assign(found, ir.and(ir.read(found), ir.or(ir.shr(equal, number), behind)));
   });
@@ -99,7 +105,11 @@ function lowest(ir: Builder, count: Value): Value {
   return ir.hold(ir.sub(ir.shl(ir.const("i32", 1), count), 1));
 }
 
-function compareAs(ir: Builder, elements: Elements, [a, b, lengthA, lengthB, immediate]: readonly [Value, Value, Value, Value, Value]): void {
+function compareAs(
+  ir: Builder,
+  elements: Elements,
+  [a, b, lengthA, lengthB, immediate]: readonly [Value, Value, Value, Value, Value],
+): void {
   const validB = lowest(ir, lengthB);
   const strings: Strings = { ir, elements, a, b, lengthA, validA: lowest(ir, lengthA), validB };
   const all = (1 << elements.count) - 1;
@@ -146,12 +156,26 @@ export function implicitLength(ir: Builder, vector: Value, areWords: Value): Val
 
 /** All ones in the lanes whose bit is set. */
 export function expanded(ir: Builder, mask: Value, areWords: Value): Value {
-  const inBytes = ir.op("i8x16.swizzle", [ir.op("i32x4.splat", [mask]), ir.op("i8x16.shr_u", [iota(ir), ir.const("i32", 3)])]);
+  const inBytes = ir.op("i8x16.swizzle", [
+    ir.op("i32x4.splat", [mask]),
+    ir.op("i8x16.shr_u", [iota(ir), ir.const("i32", 3)]),
+  ]);
   const lanesOf = ({ shape, count }: Elements, vector: Value, places: readonly number[]) => {
-    const selected = ir.const("v128", places.reduce((all, place, lane) => all | (BigInt(place) << BigInt((lane * 128) / count)), 0n));
+    const selected = ir.const(
+      "v128",
+      places.reduce((all, place, lane) => all | (BigInt(place) << BigInt((lane * 128) / count)), 0n),
+    );
     return ir.op(`${shape}.eq`, [ir.op("v128.and", [vector, selected]), selected]);
   };
-  const byteMask = lanesOf(bytes, inBytes, Array.from({ length: 16 }, (_, lane) => 1 << (lane % 8)));
-  const wordMask = lanesOf(words, ir.op("i16x8.splat", [mask]), Array.from({ length: 8 }, (_, lane) => 1 << lane));
+  const byteMask = lanesOf(
+    bytes,
+    inBytes,
+    Array.from({ length: 16 }, (_, lane) => 1 << (lane % 8)),
+  );
+  const wordMask = lanesOf(
+    words,
+    ir.op("i16x8.splat", [mask]),
+    Array.from({ length: 8 }, (_, lane) => 1 << lane),
+  );
   return ir.op("v128.bitselect", [wordMask, byteMask, ir.op("i64x2.splat", [ir.sext(areWords, "i64")])]);
 }

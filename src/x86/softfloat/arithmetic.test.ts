@@ -13,9 +13,16 @@ const nothing = (): never => {
   throw new Error("soft-float touches neither state nor memory");
 };
 const machine: Machine = {
-  get: nothing, set: nothing, field: nothing, load: nothing, store: nothing, probe: nothing,
-  host: nothing, hostLoad: nothing, hostStore: nothing,
-}; // prettier-ignore
+  get: nothing,
+  set: nothing,
+  field: nothing,
+  load: nothing,
+  store: nothing,
+  probe: nothing,
+  host: nothing,
+  hostLoad: nothing,
+  hostStore: nothing,
+};
 
 const masked = 0x1f80n;
 
@@ -75,7 +82,12 @@ const one = doubleBits(1);
 const tiny = doubleBits(2 ** -1074);
 
 test("each rounding mode goes its way, and says that it did", () => {
-  const cases = [[Rounding.nearest, 1], [Rounding.down, 1], [Rounding.up, 1 + 2 ** -52], [Rounding.zero, 1]] as const; // prettier-ignore
+  const cases = [
+    [Rounding.nearest, 1],
+    [Rounding.down, 1],
+    [Rounding.up, 1 + 2 ** -52],
+    [Rounding.zero, 1],
+  ] as const;
   for (const [mode, expected] of cases) {
     assert.deepEqual(call(add, one, doubleBits(2 ** -60), rounding(mode)), [doubleBits(expected), Exception.precision]);
   }
@@ -95,7 +107,10 @@ test("overflow and underflow set their flags, and flush to zero where asked", ()
   assert.deepEqual(call(mul, small, small, masked), [0n, Exception.underflow | Exception.precision]);
   assert.deepEqual(call(mul, doubleBits(2 ** -1022), doubleBits(0.5), masked), [doubleBits(2 ** -1023), 0]);
   const flush = masked | BigInt(Control.flushToZero);
-  assert.deepEqual(call(mul, doubleBits(2 ** -1022), doubleBits(0.5), flush), [0n, Exception.underflow | Exception.precision]);
+  assert.deepEqual(call(mul, doubleBits(2 ** -1022), doubleBits(0.5), flush), [
+    0n,
+    Exception.underflow | Exception.precision,
+  ]);
 });
 
 test("the first NaN wins and becomes quiet; invalid operations give the default NaN", () => {

@@ -68,8 +68,8 @@ function rounded({ ir, format, control, finish }: Site, denormals: Value, comput
 function addition(negate: "add" | "sub"): (site: Site, ...bits: Value[]) => void {
   return (site, bitsA, bitsB) => {
     const { ir, format, control, finish, invalid } = site;
-    const a = unpack(ir, format, bitsA!);
-    const b = unpack(ir, format, bitsB!);
+    const a = unpack(ir, format, bitsA);
+    const b = unpack(ir, format, bitsB);
     propagateNan(site, a, b);
     const signB = ir.hold(negate === "sub" ? ir.xor(b.sign, 1) : b.sign);
     const denormals = denormalFlag(ir, ir.or(a.isDenormal, b.isDenormal));
@@ -88,7 +88,12 @@ function addition(negate: "add" | "sub"): (site: Site, ...bits: Value[]) => void
     ir.if(a.isZero, () => rounded(site, denormals, () => [signB, b.exponent, b.significand, none]));
     ir.if(b.isZero, () => rounded(site, denormals, () => [a.sign, a.exponent, a.significand, none]));
     rounded(site, denormals, () => {
-      const result = ir.call(sum, a.sign, a.exponent, a.significand, signB, b.exponent, b.significand, rounding) as [Value, Value, Value, Value];
+      const result = ir.call(sum, a.sign, a.exponent, a.significand, signB, b.exponent, b.significand, rounding) as [
+        Value,
+        Value,
+        Value,
+        Value,
+      ];
       const [sign, , high, low] = result;
       ir.if(ir.eqz(ir.or(high, low)), () => finish(signed(ir, format, sign, 0n), denormals));
       return result;
@@ -108,7 +113,10 @@ function multiplication(site: Site, ...bits: Value[]): void {
     finish(signed(ir, format, sign, infinityBits(format)), denormals);
   });
   ir.if(zero, () => finish(signed(ir, format, sign, 0n), denormals));
-  rounded(site, denormals, () => [sign, ...(ir.call(product, a.exponent, a.significand, b.exponent, b.significand) as [Value, Value, Value])]);
+  rounded(site, denormals, () => [
+    sign,
+    ...(ir.call(product, a.exponent, a.significand, b.exponent, b.significand) as [Value, Value, Value]),
+  ]);
 }
 
 function division(site: Site, ...bits: Value[]): void {
@@ -122,7 +130,10 @@ function division(site: Site, ...bits: Value[]): void {
   ir.if(a.isInfinity, () => infinity(denormals));
   ir.if(ir.or(b.isInfinity, a.isZero), () => finish(signed(ir, format, sign, 0n), denormals));
   ir.if(b.isZero, () => infinity(Exception.zeroDivide));
-  rounded(site, denormals, () => [sign, ...(ir.call(quotient, a.exponent, a.significand, b.exponent, b.significand) as [Value, Value, Value])]);
+  rounded(site, denormals, () => [
+    sign,
+    ...(ir.call(quotient, a.exponent, a.significand, b.exponent, b.significand) as [Value, Value, Value]),
+  ]);
 }
 
 function squareRoot(site: Site, ...bits: Value[]): void {

@@ -25,9 +25,11 @@ function compare(format: Format): Routine {
     { parameters: [format.type, format.type, "i32", "i32"], results: ["i32", "i32"], faults: false },
     () => new Builder(),
     (ir, first, second, quietToo, control) => {
-      const [a, b] = [first!, second!].map((value) => unpack(ir, format, flushed(ir, format, ir.zext(value, "i64"), control!))) as [Unpacked, Unpacked];
+      const [a, b] = [first, second].map((value) =>
+        unpack(ir, format, flushed(ir, format, ir.zext(value, "i64"), control)),
+      ) as [Unpacked, Unpacked];
       ir.if(ir.or(a.isNan, b.isNan), () => {
-        const invalid = ir.or(ir.or(a.isSignaling, b.isSignaling), ir.ne(quietToo!, 0));
+        const invalid = ir.or(ir.or(a.isSignaling, b.isSignaling), ir.ne(quietToo, 0));
         ir.return(ir.const("i32", Relation.unordered), ir.zext(invalid, "i32"));
       });
       const [x, y] = [ordinal(ir, format, a), ordinal(ir, format, b)];
@@ -64,9 +66,9 @@ function satisfies(format: Format, relate: Routine): Routine {
     { parameters: [format.type, format.type, "i32", "i32"], results: [format.type, "i32"], faults: false },
     () => new Builder(),
     (ir, a, b, predicate, control) => {
-      const quietToo = ir.and(ir.shr(ir.const("i32", signalingPredicates), predicate!), 1);
-      const [relation, flags] = ir.call(relate, a!, b!, quietToo, control!) as [Value, Value];
-      const holds = ir.shr(ir.shr(ir.const("i32", predicates), ir.shl(predicate!, 2)), relation);
+      const quietToo = ir.and(ir.shr(ir.const("i32", signalingPredicates), predicate), 1);
+      const [relation, flags] = ir.call(relate, a, b, quietToo, control) as [Value, Value];
+      const holds = ir.shr(ir.shr(ir.const("i32", predicates), ir.shl(predicate, 2)), relation);
       ir.return(ir.sext(ir.trunc(holds, "i1"), format.type), flags);
     },
   );
@@ -74,6 +76,11 @@ function satisfies(format: Format, relate: Routine): Routine {
 
 function family(format: Format) {
   const relate = compare(format);
-  return { compare: relate, satisfies: satisfies(format, relate), min: extreme(format, "min"), max: extreme(format, "max") };
+  return {
+    compare: relate,
+    satisfies: satisfies(format, relate),
+    min: extreme(format, "min"),
+    max: extreme(format, "max"),
+  };
 }
 export const comparison = { single: family(single), double: family(double) };

@@ -14,7 +14,7 @@ function convert(from: Format, to: Format): Routine {
     { parameters: [from.type, "i32"], results: [to.type, "i32"], faults: false },
     () => new Builder(),
     (ir, value, control) => {
-      const a = unpack(ir, from, flushed(ir, from, ir.zext(value!, "i64"), control!));
+      const a = unpack(ir, from, flushed(ir, from, ir.zext(value, "i64"), control));
       const none = ir.const("i32", 0);
       const result = (bits: typeof a.bits) => ir.resize(bits, to.type);
       ir.if(a.isNan, () => {
@@ -27,9 +27,9 @@ function convert(from: Format, to: Format): Routine {
       ir.if(a.isInfinity, () => ir.return(result(signed(ir, to, a.sign, infinityBits(to))), none));
       ir.if(a.isZero, () => ir.return(result(signed(ir, to, a.sign, 0n)), none));
       const denormals = denormalFlag(ir, a.isDenormal);
-      const refused = isUnmasked(ir, control!, denormals, Exception.denormal);
+      const refused = isUnmasked(ir, control, denormals, Exception.denormal);
       ir.if(refused, () => ir.return(ir.const(to.type, 0), denormals));
-      const [bits, flags] = roundPack(ir, to, a.sign, a.exponent, a.significand, ir.const("i64", 0), control!);
+      const [bits, flags] = roundPack(ir, to, a.sign, a.exponent, a.significand, ir.const("i64", 0), control);
       ir.return(result(bits), ir.or(flags, denormals));
     },
   );

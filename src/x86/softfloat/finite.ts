@@ -17,14 +17,14 @@ const normalise = routine(
   { parameters: ["i32", "i64", "i64"], results: ["i32", "i64", "i64"], faults: false },
   builder,
   (ir, exponent, high, low) => {
-    ir.if(ir.eqz(high!), () => {
-      const zeros = ir.hold(ir.op("clz", [low!]));
-      const less = ir.sub(ir.sub(exponent!, 64), ir.trunc(zeros, "i32"));
-      ir.return(less, ir.shl(low!, zeros), ir.const("i64", 0));
+    ir.if(ir.eqz(high), () => {
+      const zeros = ir.hold(ir.op("clz", [low]));
+      const less = ir.sub(ir.sub(exponent, 64), ir.trunc(zeros, "i32"));
+      ir.return(less, ir.shl(low, zeros), ir.const("i64", 0));
     });
-    const zeros = ir.hold(ir.op("clz", [high!]));
-    const carried = ir.shr(ir.shr(low!, 1), ir.sub(63, zeros));
-    ir.return(ir.sub(exponent!, ir.trunc(zeros, "i32")), ir.or(ir.shl(high!, zeros), carried), ir.shl(low!, zeros));
+    const zeros = ir.hold(ir.op("clz", [high]));
+    const carried = ir.shr(ir.shr(low, 1), ir.sub(63, zeros));
+    ir.return(ir.sub(exponent, ir.trunc(zeros, "i32")), ir.or(ir.shl(high, zeros), carried), ir.shl(low, zeros));
   },
 );
 
@@ -40,17 +40,21 @@ export function normalised(ir: Builder, exponent: Value, significand: Value): [V
  */
 export const sum = routine(
   "float.sum",
-  { parameters: ["i32", "i32", "i64", "i32", "i32", "i64", "i32"], results: ["i32", "i32", "i64", "i64"], faults: false },
+  {
+    parameters: ["i32", "i32", "i64", "i32", "i32", "i64", "i32"],
+    results: ["i32", "i32", "i64", "i64"],
+    faults: false,
+  },
   builder,
   (ir, signA, exponentA, a, signB, exponentB, b, rounding) => {
-    const less = ir.hold(ir.or(ir.lts(exponentA!, exponentB!), ir.and(ir.eq(exponentA!, exponentB!), ir.ltu(a!, b!))));
-    const sign = ir.hold(ir.select(less, signB!, signA!));
-    const exponent = ir.hold(ir.select(less, exponentB!, exponentA!));
-    const large = ir.hold(ir.select(less, b!, a!));
-    const distance = ir.sub(exponent, ir.select(less, exponentA!, exponentB!));
-    const [high, low] = ir.call(shiftRight, ir.select(less, a!, b!), ir.const("i64", 0), distance) as [Value, Value];
+    const less = ir.hold(ir.or(ir.lts(exponentA, exponentB), ir.and(ir.eq(exponentA, exponentB), ir.ltu(a, b))));
+    const sign = ir.hold(ir.select(less, signB, signA));
+    const exponent = ir.hold(ir.select(less, exponentB, exponentA));
+    const large = ir.hold(ir.select(less, b, a));
+    const distance = ir.sub(exponent, ir.select(less, exponentA, exponentB));
+    const [high, low] = ir.call(shiftRight, ir.select(less, a, b), ir.const("i64", 0), distance) as [Value, Value];
     ir.if(
-      ir.eq(signA!, signB!),
+      ir.eq(signA, signB),
       () => {
         const added = ir.hold(ir.add(large, high));
         ir.if(ir.eqz(ir.ltu(added, large)), () => ir.return(sign, exponent, added, low));
@@ -61,7 +65,7 @@ export const sum = routine(
         const difference = ir.hold(ir.sub(ir.sub(large, high), ir.zext(ir.ne(low, 0), "i64")));
         const rest = ir.hold(ir.neg(low));
         ir.if(ir.eqz(ir.or(difference, rest)), () => {
-          ir.return(when(ir, ir.eq(rounding!, Rounding.down), 1), exponent, difference, rest);
+          ir.return(when(ir, ir.eq(rounding, Rounding.down), 1), exponent, difference, rest);
         });
         ir.return(sign, ...ir.call(normalise, exponent, difference, rest));
       },
@@ -75,9 +79,9 @@ export const product = routine(
   { parameters: ["i32", "i64", "i32", "i64"], results: ["i32", "i64", "i64"], faults: false },
   builder,
   (ir, exponentA, a, exponentB, b) => {
-    const high = ir.hold(multiplyHighUnsigned(ir, a!, b!));
-    const low = ir.mul(a!, b!);
-    ir.return(...ir.call(normalise, ir.add(ir.add(exponentA!, exponentB!), 1), high, low));
+    const high = ir.hold(multiplyHighUnsigned(ir, a, b));
+    const low = ir.mul(a, b);
+    ir.return(...ir.call(normalise, ir.add(ir.add(exponentA, exponentB), 1), high, low));
   },
 );
 
@@ -87,13 +91,13 @@ export const quotient = routine(
   { parameters: ["i32", "i64", "i32", "i64"], results: ["i32", "i64", "i64"], faults: false },
   builder,
   (ir, exponentA, a, exponentB, b) => {
-    const exponent = ir.hold(ir.sub(exponentA!, exponentB!));
+    const exponent = ir.hold(ir.sub(exponentA, exponentB));
     // The dividend is to be less than the divisor: halved where it is not, and the exponent is one less where it was.
-    const halved = ir.hold(ir.leu(b!, a!));
-    const high = ir.select(halved, ir.shr(a!, 1), a!);
-    const low = ir.select(halved, ir.shl(a!, 63), ir.const("i64", 0));
-    const [digits, rest] = ir.call(divideWide, high, low, b!) as [Value, Value];
-    const [fraction, remainder] = ir.call(divideWide, rest, ir.const("i64", 0), b!) as [Value, Value];
+    const halved = ir.hold(ir.leu(b, a));
+    const high = ir.select(halved, ir.shr(a, 1), a);
+    const low = ir.select(halved, ir.shl(a, 63), ir.const("i64", 0));
+    const [digits, rest] = ir.call(divideWide, high, low, b) as [Value, Value];
+    const [fraction, remainder] = ir.call(divideWide, rest, ir.const("i64", 0), b) as [Value, Value];
     const sticky = ir.zext(ir.ne(remainder, 0), "i64");
     ir.return(ir.sub(exponent, ir.zext(ir.eqz(halved), "i32")), digits, ir.or(fraction, sticky));
   },
@@ -125,10 +129,10 @@ export const root = routine(
   { parameters: ["i32", "i64"], results: ["i32", "i64", "i64"], faults: false },
   builder,
   (ir, exponent, a) => {
-    const odd = ir.hold(ir.ne(ir.and(exponent!, 1), 0));
+    const odd = ir.hold(ir.ne(ir.and(exponent, 1), 0));
     // The radicand as a fraction of four, so that the root's bit 63 is set: an even exponent leaves a quarter of it.
-    const radicand = ir.hold(ir.select(odd, a!, ir.shr(a!, 1)));
-    const rest0 = ir.select(odd, ir.const("i64", 0), ir.shl(a!, 63));
+    const radicand = ir.hold(ir.select(odd, a, ir.shr(a, 1)));
+    const rest0 = ir.select(odd, ir.const("i64", 0), ir.shl(a, 63));
     const upper = ir.hold(rootOfWord(ir, radicand));
     const left = ir.hold(ir.sub(radicand, ir.mul(upper, upper)));
     // left × 2^32 + the next 32 bits, by 2 × upper: halved on both sides so that it fits a word.
@@ -141,7 +145,7 @@ export const root = routine(
     const square = ir.hold(ir.mul(digit, digit));
     const low = ir.hold(ir.sub(ir.shl(over, 33), square));
     const high = ir.hold(ir.sub(ir.shr(over, 31), ir.zext(ir.ltu(ir.shl(over, 33), square), "i64")));
-    const half = ir.sar(exponent!, 1);
+    const half = ir.sar(exponent, 1);
     const fraction = (above: Value, inexact: Value) =>
       ir.or(ir.shl(ir.zext(above, "i64"), 63), ir.zext(inexact, "i64"));
     ir.if(

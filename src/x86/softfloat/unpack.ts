@@ -41,7 +41,11 @@ export function unpack(ir: Builder, format: Format, bits: Value): Unpacked {
   const isNan = ir.hold(ir.and(most, ir.eqz(empty)));
   const left = ir.shl(fraction, 64 - precision);
   const explicit = ir.select(least, left, ir.or(left, 1n << 63n));
-  const [exponent, significand] = normalised(ir, ir.sub(ir.select(least, ir.const("i32", 1), field), maximum), explicit);
+  const [exponent, significand] = normalised(
+    ir,
+    ir.sub(ir.select(least, ir.const("i32", 1), field), maximum),
+    explicit,
+  );
   return {
     bits,
     sign: ir.hold(ir.trunc(ir.shr(bits, format.bits - 1), "i32")),
@@ -64,10 +68,22 @@ export function pack(ir: Builder, format: Format, sign: Value, biased: Value, si
 }
 
 /** Rounds and packs. @returns bits and flags. */
-export function roundPack(ir: Builder, format: Format, sign: Value, exponent: Value, high: Value, low: Value, control: Value): [bits: Value, flags: Value] {
+export function roundPack(
+  ir: Builder,
+  format: Format,
+  sign: Value,
+  exponent: Value,
+  high: Value,
+  low: Value,
+  control: Value,
+): [bits: Value, flags: Value] {
   const { precision, maximum } = format;
   const target = [ir.const("i32", precision), ir.const("i32", maximum)] as const;
-  const [biased, significand, flags] = ir.call(round, sign, exponent, high, low, ...target, control) as [Value, Value, Value];
+  const [biased, significand, flags] = ir.call(round, sign, exponent, high, low, ...target, control) as [
+    Value,
+    Value,
+    Value,
+  ];
   return [ir.hold(pack(ir, format, sign, biased, significand)), flags];
 }
 
