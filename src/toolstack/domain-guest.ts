@@ -142,11 +142,12 @@ export class DomainGuest implements Guest {
 
   statistics(): GuestStatistics {
     const counters = new Float64Array(this.#counters);
-    const { instructions, ...exits } = Counter;
+    const { instructions, transitions, ...exits } = Counter;
     const end = this.#stopped ?? this.#parts.machine.world.monotonic();
     return {
       seconds: (end - this.#started) / 1e9,
       instructions: counters[instructions] ?? 0,
+      transitions: counters[transitions] ?? 0,
       exits: Object.fromEntries(Object.entries(exits).map(([name, at]) => [name, counters[at] ?? 0])),
     };
   }

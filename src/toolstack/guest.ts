@@ -22,6 +22,8 @@ export interface GuestStatistics {
   readonly seconds: number;
   /** Guest instructions. */
   readonly instructions: number;
+  /** Calls from guest code's WebAssembly into JavaScript, and returns to it. */
+  readonly transitions: number;
   /** Exits to the hypervisor by kind, where they are counted. */
   readonly exits: Readonly<Record<string, number>>;
 }

@@ -25,6 +25,8 @@ export const Counter = {
   halt: 3,
   interruptWindow: 4,
   tripleFault: 5,
+  /** Calls from guest code's WebAssembly into JavaScript, and returns to it. */
+  transitions: 6,
 } as const;
 export const COUNTERS = Object.keys(Counter).length;
 

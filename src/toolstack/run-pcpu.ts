@@ -3,7 +3,7 @@
 import { assert } from "../bits/errors.ts";
 import { attentionOf, openDomainMemory } from "../engine/domain-memory.ts";
 import { Exit } from "../engine/engine.ts";
-import type { Vcpu } from "../engine/engine.ts";
+import type { WasmVcpu } from "../engine/wasm-engine.ts";
 import { WasmEngine } from "../engine/wasm-engine.ts";
 import { attachDomain, Hypervisor } from "../hypervisor/domain.ts";
 import { Heap } from "../hypervisor/heap.ts";
@@ -46,13 +46,14 @@ const COUNTED: Readonly<Record<Exit, number>> = {
 };
 
 /** Keeps the counters that other threads read. */
-function countRuns(vcpu: Vcpu, counters: Float64Array): void {
+function countRuns(vcpu: WasmVcpu, counters: Float64Array): void {
   const run = vcpu.run.bind(vcpu);
   vcpu.run = (budget) => {
     const exit = run(budget);
     const at = COUNTED[exit];
     counters[at] = (counters[at] ?? 0) + 1;
     counters[Counter.instructions] = vcpu.retired;
+    counters[Counter.transitions] = vcpu.transitions;
     return exit;
   };
 }

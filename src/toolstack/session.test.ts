@@ -55,7 +55,7 @@ function session(mode: SessionMode, input: readonly string[] | undefined): Fixtu
     ended,
     shutdown: () => {},
     destroy,
-    statistics: () => ({ seconds: 0, instructions: 0, exits: {} }),
+    statistics: () => ({ seconds: 0, instructions: 0, transitions: 0, exits: {} }),
     registers: () => undefined,
     [Symbol.asyncDispose]: destroy,
   };
