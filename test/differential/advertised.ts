@@ -1,5 +1,6 @@
 /** Which of the instructions that iced knows our CPUID advertises (design.md §4), and what the others are to us. */
 import type { IcedDecoding } from "./decode-iced.ts";
+import type { Mode } from "./wire.ts";
 
 /** Features, by iced's names, that every guest sees. */
 const ALWAYS = new Set([
@@ -35,6 +36,9 @@ const HYPERCALLS = /^(Vmcall|Vmmcall)$/;
 /** UD0, UD1 and UD2 are #UD either way. */
 const UNDEFINED = /^Ud[012]/;
 
+/** Intel's processors have these in 64-bit mode only; iced also shows AMD's. Intel SDM Vol. 2B, "SYSCALL", "SYSRET". */
+const LONG_ONLY = /^(Syscall|Sysret)/;
+
 /** `valid`: ours must agree. `nop`: a hint of a later processor. `undefined`: #UD. `either`: described or not. */
 export type Expectation = "valid" | "nop" | "undefined" | "either";
 
@@ -43,9 +47,11 @@ export function expectationOf(
   iced: IcedDecoding,
   asNop: () => IcedDecoding,
   mnemonics: ReadonlySet<string>,
+  mode: Mode,
 ): Expectation {
   if (!iced.valid) return "undefined";
   if (UNDEFINED.test(iced.code)) return "either";
+  if (mode !== 64 && LONG_ONLY.test(iced.code)) return "undefined";
   if (HYPERCALLS.test(iced.code)) return "valid";
   const advertised = iced.features.every((feature) => {
     const described = WHEN_DESCRIBED[feature];

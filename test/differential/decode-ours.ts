@@ -108,22 +108,35 @@ function describeMemory(decoded: Decoded, bytes: number, mode: Mode, ip: bigint)
 }
 
 /** Whether what iced lists contains ours, in order, and nothing else but what the instruction implies. */
-export function sameOperands(ours: readonly string[], iced: IcedDecoding): boolean {
+export function sameOperands(ours: readonly string[], iced: IcedDecoding, mnemonic: string): boolean {
   if (/^Nop[wdq]$/.test(iced.code)) return ours.length === 1; // XCHG of the accumulator with itself, to us
+  if (iced.code === "Pause") return mnemonic === "pause" || registerNumber(ours[0]!) === 8; // with REX.B it is XCHG: the host's word
   let at = 0;
   for (const text of iced.operands) {
-    if (at < ours.length && sameOperand(ours[at]!, text)) at++;
+    if (at < ours.length && sameOperand(ours[at]!, text, iced.code, mnemonic)) at++;
     else if (!isImplicit(text)) return false;
   }
   return at === ours.length;
 }
 
-/** Memory operands of unsaid size (`@…`) are the same as any. */
-function sameOperand(ours: string, iced: string): boolean {
+/** Rows of iced that name a register wider than what is used of it. */
+const WIDER = /r(32|64)m(8|16)|_r64_x?mm/;
+
+function sameOperand(ours: string, iced: string, code: string, mnemonic: string): boolean {
   if (ours === iced) return true;
+  if (WIDER.test(code) && registerNumber(ours) !== undefined) return registerNumber(ours) === registerNumber(iced);
   const [size, place] = ours.split("@");
   const [icedSize, icedPlace] = iced.split("@");
-  return place !== undefined && place === icedPlace && (size === "" || icedSize === "");
+  // Memory operands of unsaid size (`@…`) are the same as any, and so is what a hint does not access.
+  return place !== undefined && place === icedPlace && (size === "" || icedSize === "" || mnemonic === "nop");
+}
+
+/** The number of a general register of any width above 8 bits. */
+function registerNumber(name: string): number | undefined {
+  const legacy = LEGACY.indexOf(name.replace(/^[RE](?=[A-Z]{2}$)/, ""));
+  if (legacy >= 0) return legacy;
+  const match = /^R(\d+)[DW]?$/.exec(name);
+  return match === null ? undefined : Number(match[1]);
 }
 
 /** Registers, string operands, XLAT's operand and the 1 of shifts need no bytes of their own. */

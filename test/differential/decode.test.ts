@@ -36,7 +36,7 @@ function disagreement(
   asNop: () => IcedDecoding,
 ): string | undefined {
   const ours = decode(map, bytes, 0, mode);
-  const expectation = expectationOf(iced, asNop, mnemonics);
+  const expectation = expectationOf(iced, asNop, mnemonics, mode);
   if (expectation === "either") return undefined;
   if (expectation === "undefined")
     return typeof ours === "string"
@@ -47,7 +47,7 @@ function disagreement(
   if (ours.length !== length) return `${iced.code}: length ${length}, ours ${ours.length} (${ours.row.encoding.row})`;
   if (expectation === "nop") return undefined;
   const operands = describe(ours, mode, IP);
-  if (sameOperands(operands, iced)) return undefined;
+  if (sameOperands(operands, iced, ours.row.instruction.mnemonic)) return undefined;
   return `${iced.code}: operands differ (${ours.row.encoding.row})`;
 }
 

@@ -130,6 +130,11 @@ function isRegister({ operands }: Encoding, codeSize: number, reg: number): bool
   return true;
 }
 
+/** Moves to and from control and debug registers take any mod for a register. Intel SDM Vol. 2B, "MOV—Move to/from Control Registers". */
+function movesSpecial({ operands }: Encoding): boolean {
+  return operands.some(({ kind }) => kind === "C" || kind === "D");
+}
+
 function matches(encoding: Encoding, codeSize: number, prefixes: Prefixes, mandatory: string, modrm: number): boolean {
   const { options } = encoding;
   if (encoding.prefix !== undefined && encoding.prefix !== mandatory) return false;
@@ -137,7 +142,8 @@ function matches(encoding: Encoding, codeSize: number, prefixes: Prefixes, manda
   if (encoding.hasModrm) {
     if (encoding.modrm !== undefined && encoding.modrm !== modrm) return false;
     if (encoding.digit !== undefined && encoding.digit !== ((modrm >> 3) & 7)) return false;
-    if (encoding.form !== "any" && (encoding.form === "register") !== modrm >= 0xc0) return false;
+    const form = modrm >= 0xc0 || movesSpecial(encoding) ? "register" : "memory";
+    if (encoding.form !== "any" && encoding.form !== form) return false;
   }
   if (options.has("w0") && (prefixes.rex & 8) !== 0) return false;
   if (options.has("w1") && (prefixes.rex & 8) === 0) return false;
@@ -288,9 +294,7 @@ function decodeAt(map: OpcodeMap, reader: Reader, start: number, codeSize: 16 | 
   if (vex !== null && vex.vvvv !== 0 && !encoding.operands.some(({ kind }) => kind === "B")) return "undefined";
   const operandSize = operandSizeOf(encoding, codeSize, prefixes);
   const addressSize = codeSize === 64 ? (prefixes.address ? 32 : 64) : (codeSize === 32) === prefixes.address ? 16 : 32;
-  // Moves to and from control and debug registers take any mod for a register.
-  const moves = encoding.operands.some(({ kind }) => kind === "C" || kind === "D");
-  const memory = encoding.hasModrm && modrm < 0xc0 && encoding.modrm === undefined && !moves;
+  const memory = encoding.hasModrm && modrm < 0xc0 && encoding.modrm === undefined && !movesSpecial(encoding);
   const address = memory ? readAddress(reader, modrm, prefixes.rex, addressSize, codeSize) : undefined;
   const [immediate, immediate2] = readImmediates(reader, encoding, operandSize, addressSize);
   const length = reader.at - start;
