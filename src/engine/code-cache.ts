@@ -2,7 +2,7 @@ import { decode } from "../x86/decode/decode.ts";
 import type { Decoded } from "../x86/decode/decode.ts";
 import type { OpcodeMap } from "../x86/decode/opcode-map.ts";
 import { Vector } from "../x86/exceptions.ts";
-import { Handler, hashIndex, singleBit } from "./dispatcher.ts";
+import { Handler, hashIndex, singleBit } from "./dispatch.ts";
 import { CodeFrame } from "./domain-memory.ts";
 import { DomainLayout, HashEntry } from "./layout.ts";
 import { RecordField, recordBytes, writeRecord } from "./record.ts";

@@ -1,5 +1,5 @@
 import type { Decoded } from "../x86/decode/decode.ts";
-import { Handler } from "./dispatcher.ts";
+import { Handler } from "./dispatch.ts";
 import type { FormSlots } from "./code-cache.ts";
 import { buildForm, formKey, formName, formOf } from "./forms.ts";
 import type { Linker } from "./linker.ts";

@@ -1,34 +1,12 @@
 import { Ending } from "../ir/node.ts";
 import type { Row } from "../x86/decode/opcode-map.ts";
 import type { Form } from "../x86/semantics.ts";
-import type { ValueType } from "../wasm/types.ts";
 import type { Code } from "../wasm/code.ts";
-import type { HotForm, HotSurroundings } from "./dispatcher.ts";
+import type { HotForm, HotSurroundings, LocalPool } from "./hot-form.ts";
 import { buildForm } from "./forms.ts";
 import { FunctionLowering } from "./lower/function.ts";
 import { surroundings } from "./linker.ts";
 import type { Callees } from "./linker.ts";
-
-/** Locals that the hot forms share: each takes from the beginning, since none outlives its form. */
-export class LocalPool {
-  readonly #code: Code;
-  readonly #locals = new Map<ValueType, number[]>();
-  readonly #used = new Map<ValueType, number>();
-
-  constructor(code: Code) {
-    this.#code = code;
-  }
-  take(type: ValueType): number {
-    const locals = this.#locals.get(type) ?? [];
-    this.#locals.set(type, locals);
-    const used = this.#used.get(type) ?? 0;
-    this.#used.set(type, used + 1);
-    return locals[used] ?? locals[locals.push(this.#code.local(type)) - 1]!;
-  }
-  reset(): void {
-    this.#used.clear();
-  }
-}
 
 /** A form to stand in the dispatcher itself: the same IR, its endings turned into branches. */
 export function hotForm(row: Row, form: Form): HotForm {

@@ -1,6 +1,6 @@
 import type { OpcodeMap } from "../x86/decode/opcode-map.ts";
 import type { Form } from "../x86/semantics.ts";
-import type { HotForm } from "./dispatcher.ts";
+import type { HotForm } from "./hot-form.ts";
 import { formKey } from "./forms.ts";
 import { hotForm } from "./hot-forms.ts";
 
