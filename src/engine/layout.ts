@@ -41,6 +41,8 @@ export const DomainLayout = {
   /** The first page is left empty: address 0 means "none", and fetches from nowhere read its zeros. */
   /** i32: another party wrote to a frame that has code. */
   staleCode: 4096,
+  /** i32: 1 while a vCPU exchanges 16 bytes under LOCK. On a cache line of its own. */
+  wideExchange: 4096 + 64,
   vcpus: 64 * KiB,
   /** Guest frames below this many are in the p2m: 4 GiB. */
   p2mFrames: 1 << 20,

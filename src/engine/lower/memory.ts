@@ -4,7 +4,7 @@ import type { Type } from "../../ir/types.ts";
 import type { Memory } from "../../wasm/opcodes.ts";
 import { Vector } from "../../x86/exceptions.ts";
 import { State } from "../../x86/state.ts";
-import { TlbEntry, VcpuLayout } from "../layout.ts";
+import { DomainLayout, TlbEntry, VcpuLayout } from "../layout.ts";
 import { AccessFlag, slowLoad, slowProbe, slowStore } from "../mmu/slow-access.ts";
 import { loadInstructions, storeInstructions } from "./lowering.ts";
 import type { Lowering } from "./lowering.ts";
@@ -191,9 +191,10 @@ const exchange: Readonly<Partial<Record<Type, Memory>>> = {
 };
 
 /**
- * A read-modify-write. Where the page is writable memory, load and store go to one translated address; under LOCK the
- * store is a compare-and-exchange, and the body is computed again when it fails. Elsewhere (a miss, a page with code,
- * MMIO, a misaligned locked access) it is a slow load that checks for writing, and a slow store.
+ * A read-modify-write. Where the page is writable memory, load and store go to one translated address; under LOCK a miss
+ * is translated first, the store is a compare-and-exchange, and the body is computed again when it fails. Of 16 bytes there
+ * is no such instruction: the domain's CMPXCHG16Bs take turns. Elsewhere (a miss, a page with code, MMIO, a misaligned
+ * locked access) it is a slow load that checks for writing, and a slow store.
  */
 export function lowerUpdate(lower: Lowering, { address: addressValue, before, body, after, lock }: Update): void {
   const { code } = lower;
@@ -204,13 +205,26 @@ export function lowerUpdate(lower: Lowering, { address: addressValue, before, bo
   const address = addressLocal(lower, addressValue);
   const host = lower.temporary("i32");
   const old = lower.local(wasm);
-  const entry = lookUp(lower, address, bytes, {}, TlbEntry.writeTag);
-  code.if("i32");
-  hostAddress(lower, address, entry);
-  code.else();
-  code.i32(0);
-  code.end();
-  code.set(host);
+  const wide = lock && type === "v128";
+  const translateWrite = () => {
+    const entry = lookUp(lower, address, bytes, {}, TlbEntry.writeTag);
+    code.if("i32");
+    hostAddress(lower, address, entry);
+    code.else();
+    code.i32(0);
+    code.end();
+    code.set(host);
+    lower.release("i32", entry);
+  };
+  translateWrite();
+  if (lock) {
+    code.get(host);
+    code.op("i32.eqz");
+    code.if();
+    slowProbeOf(lower, address, bytes, 0);
+    translateWrite();
+    code.end();
+  }
   if (atomic !== undefined && bytes > 1) {
     // A misaligned atomic traps: it takes the slow path.
     code.get(host);
@@ -224,6 +238,7 @@ export function lowerUpdate(lower: Lowering, { address: addressValue, before, bo
   }
   code.get(host);
   code.if();
+  if (wide) takeTurn(lower);
   code.get(host);
   code.memory(loadInstructions[type], 0);
   code.set(old);
@@ -243,6 +258,11 @@ export function lowerUpdate(lower: Lowering, { address: addressValue, before, bo
   if (atomic === undefined || again === undefined) {
     code.get(result);
     code.memory(storeInstructions[type], 0);
+    if (wide) {
+      code.i32(DomainLayout.wideExchange);
+      code.i32(0);
+      code.memory("i32.atomic.store", 0);
+    }
   } else {
     const found = lower.temporary(wasm);
     code.get(old);
@@ -263,7 +283,17 @@ export function lowerUpdate(lower: Lowering, { address: addressValue, before, bo
   code.end();
   if (again !== undefined) code.end();
   lower.release(wasm, result);
-  lower.release("i32", entry);
   lower.release("i32", host);
   lower.release("i64", address);
+}
+
+/** Waits until no other vCPU exchanges 16 bytes. Between here and the store nothing can leave the function. */
+function takeTurn({ code }: Lowering): void {
+  const again = code.loop();
+  code.i32(DomainLayout.wideExchange);
+  code.i32(0);
+  code.i32(1);
+  code.memory("i32.atomic.rmw.cmpxchg", 0);
+  code.brIf(again);
+  code.end();
 }
