@@ -48,7 +48,9 @@ import * as sseString from "./sse-string.ts";
 import * as stack from "./stack.ts";
 import * as string from "./string.ts";
 import * as system from "./system.ts";
+import * as x87Arithmetic from "./x87-arithmetic.ts";
 import * as x87Control from "./x87-control.ts";
+import * as x87Move from "./x87-move.ts";
 
 /** The instruction set, a family a file. */
 export const instructions: readonly Instruction[] = [
@@ -101,5 +103,7 @@ export const instructions: readonly Instruction[] = [
   stack,
   string,
   system,
+  x87Arithmetic,
   x87Control,
+  x87Move,
 ].flatMap((family) => Object.values(family).filter((member) => typeof member === "object"));
