@@ -20,23 +20,6 @@ const frameBytes = 4096;
 const blockLimit = 64;
 const codeSizes = [16, 32, 64] as const;
 
-/** Instructions behind which the next is not reached by falling through; a block ends there. */
-const diverts = new Set([
-  "jmp",
-  "ret",
-  "retf",
-  "iret",
-  "iretd",
-  "iretq",
-  "sysret",
-  "sysexit",
-  "hlt",
-  "ud2",
-  "ud0",
-  "ud1",
-  "jmpf",
-]);
-
 /** A run of records, and the hash entry that leads to it. */
 interface Block {
   readonly hash: number;
@@ -120,7 +103,7 @@ export class CodeCache {
       }
       decoded.push(result);
       offset += result.length;
-      if (diverts.has(result.row.instruction.mnemonic)) break;
+      if (result.row.instruction.flow === "away") break;
     }
     if (tail === "crossing" && decoded.length === 0) {
       const first = this.#reserve(1);
@@ -128,7 +111,13 @@ export class CodeCache {
       this.#enter(at, mode, first, 1);
       return;
     }
-    this.#write(at, mode, codeSize, decoded, tail === "crossing" || (tail === "goto" && offset >= frameBytes) ? "lookUp" : tail);
+    this.#write(
+      at,
+      mode,
+      codeSize,
+      decoded,
+      tail === "crossing" || (tail === "goto" && offset >= frameBytes) ? "lookUp" : tail,
+    );
   }
 
   #reserve(records: number): number {
@@ -138,13 +127,7 @@ export class CodeCache {
     return first;
   }
 
-  #write(
-    start: number,
-    mode: number,
-    codeSize: 16 | 32 | 64,
-    decoded: readonly Decoded[],
-    tail: Tail,
-  ): void {
+  #write(start: number, mode: number, codeSize: 16 | 32 | 64, decoded: readonly Decoded[], tail: Tail): void {
     this.#forms.prepare(decoded, codeSize);
     const count = decoded.length + 1;
     const first = this.#reserve(count);
@@ -167,7 +150,7 @@ export class CodeCache {
       offset += instruction.length;
       at += instruction.length;
       // What is behind a call will be returned to: it can be entered without being decoded again.
-      const called = instruction.row.instruction.mnemonic === "call";
+      const called = instruction.row.instruction.flow === "call";
       if (called && instruction !== decoded.at(-1)) this.#enter(at, mode, record, 1);
     }
     this.#writeTail(record, offset, tail, records.get(mode * frameBytes + offset));

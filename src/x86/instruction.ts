@@ -17,6 +17,9 @@ type OperandsOf<Column extends string> = Column extends "-" | ""
     ? [Operand, ...OperandsOf<Rest>]
     : [Operand];
 
+/** What becomes of the bytes behind an instruction: "on" to them, "away" from them for good, or a "call" that returns. */
+export type Flow = "on" | "away" | "call";
+
 /** One instruction: its encodings, and what it does. Everything else is derived from this (design.md D3). */
 export interface Instruction {
   readonly mnemonic: string;
@@ -25,6 +28,7 @@ export interface Instruction {
   readonly feature: string | undefined;
   /** Status flags that the manual leaves undefined, or "all shifts" cases handled by the tests' masks. */
   readonly undefinedFlags: readonly StatusFlag[];
+  readonly flow: Flow;
   readonly semantics: (ir: Semantics, ...operands: Operand[]) => void;
 }
 
@@ -34,6 +38,8 @@ export function instruction<const Row extends string>(description: {
   readonly encodings: readonly Row[];
   readonly feature?: string;
   readonly undefinedFlags?: readonly StatusFlag[];
+  /** "on" unless said otherwise, as for conditional jumps. */
+  readonly flow?: Flow;
   readonly semantics: (ir: Semantics, ...operands: OperandsOf<SecondColumn<Row>>) => void;
 }): Instruction {
   return {
@@ -41,6 +47,7 @@ export function instruction<const Row extends string>(description: {
     encodings: description.encodings.map(parseEncoding),
     feature: description.feature,
     undefinedFlags: description.undefinedFlags ?? [],
+    flow: description.flow ?? "on",
     semantics: description.semantics as Instruction["semantics"],
   };
 }

@@ -21,6 +21,7 @@ function goalOf(ir: Semantics, target: Operand): Value {
 /** JMP near, relative and indirect. Intel SDM Vol. 2A, "JMP—Jump". */
 export const jmp = instruction({
   mnemonic: "jmp",
+  flow: "away",
   encodings: ["E9  Jz  f64", "EB  Jb  f64", "FF /4  Ev  f64"],
   semantics: (ir, target) => ir.jump(target.kind === "number" ? target.read() : goalOf(ir, target)),
 });
@@ -70,6 +71,7 @@ export const loopne = instruction({
 /** CALL near, relative and indirect. Intel SDM Vol. 2A, "CALL—Call Procedure". */
 export const call = instruction({
   mnemonic: "call",
+  flow: "call",
   encodings: ["E8  Jz  f64", "FF /2  Ev  f64"],
   semantics(ir, target) {
     const goal = goalOf(ir, target);
@@ -88,6 +90,7 @@ function returnNear(ir: Semantics, release: number | Value): void {
 /** RET near. Intel SDM Vol. 2B, "RET—Return From Procedure". */
 export const ret = instruction({
   mnemonic: "ret",
+  flow: "away",
   encodings: ["C3  -  f64"],
   semantics: (ir) => returnNear(ir, 0),
 });
@@ -95,6 +98,7 @@ export const ret = instruction({
 /** RET near, releasing the callee's arguments. */
 export const retRelease = instruction({
   mnemonic: "ret",
+  flow: "away",
   encodings: ["C2  Iw  f64"],
   semantics: (ir, bytes) => returnNear(ir, bytes.read("i64")),
 });

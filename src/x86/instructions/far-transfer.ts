@@ -17,6 +17,7 @@ function target(ir: Semantics, operand: Operand): { offset: Value; selector: Val
 /** JMP far — Intel SDM Vol. 2A, "JMP—Jump". */
 export const jmpFar = instruction({
   mnemonic: "jmpf",
+  flow: "away",
   encodings: ["EA  Ap  i64 system", "FF /5  Mp  system"],
   semantics(ir, operand) {
     const { offset, selector } = target(ir, operand);
@@ -42,6 +43,7 @@ export const callFar = instruction({
 /** RET far — Intel SDM Vol. 2B, "RET—Return From Procedure". */
 export const retFar = instruction({
   mnemonic: "retf",
+  flow: "away",
   encodings: ["CB  -  osz system"],
   semantics(ir) {
     ir.call(farReturn[ir.operandSize], ir.const("i32", 0));
@@ -50,6 +52,7 @@ export const retFar = instruction({
 });
 export const retFarParameters = instruction({
   mnemonic: "retf",
+  flow: "away",
   encodings: ["CA  Iw  osz system"],
   semantics(ir, bytes) {
     ir.call(farReturn[ir.operandSize], bytes.read("i32"));

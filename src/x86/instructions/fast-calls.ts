@@ -46,6 +46,7 @@ const returnedFlags = 0x3c7fd7;
 /** SYSRET — to ring 3 at RCX, or with 32-bit operands at ECX in compatibility mode. Intel SDM Vol. 2B, "SYSRET—Return From Fast System Call". */
 export const sysret = instruction({
   mnemonic: "sysret",
+  flow: "away",
   encodings: ["0F 07  -  x64 osz system"],
   semantics(ir) {
     requireSystemCalls(ir);
@@ -94,6 +95,7 @@ export const sysenter = instruction({
 /** SYSEXIT — to ring 3 at RDX with the stack at RCX. Intel SDM Vol. 2B, "SYSEXIT—Fast Return from Fast System Call". */
 export const sysexit = instruction({
   mnemonic: "sysexit",
+  flow: "away",
   encodings: ["0F 35  -  osz system"],
   semantics(ir) {
     const base = sysenterSelector(ir);

@@ -55,6 +55,7 @@ export const into = instruction({
 /** IRET, IRETD, IRETQ — return from an interrupt. Intel SDM Vol. 2A, "IRET/IRETD/IRETQ—Interrupt Return". */
 export const iret = instruction({
   mnemonic: "iret",
+  flow: "away",
   encodings: ["CF  -  osz system"],
   semantics(ir) {
     const { operandSize } = ir;

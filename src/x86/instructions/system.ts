@@ -13,6 +13,7 @@ const Reason = { hypercall: 2, halt: 3 } as const;
 /** HLT — waits for an interrupt. Intel SDM Vol. 2A, "HLT—Halt". */
 export const hlt = instruction({
   mnemonic: "hlt",
+  flow: "away",
   encodings: ["F4  -  cpl0"],
   semantics: (ir) => ir.exit(Reason.halt),
 });
@@ -35,16 +36,19 @@ export const vmmcall = instruction({
 /** UD0, UD1, UD2 — #UD. Intel SDM Vol. 2D, "UD—Undefined Instruction". */
 export const ud0 = instruction({
   mnemonic: "ud0",
+  flow: "away",
   encodings: ["0F FF  Gv,Ev  system"],
   semantics: (ir) => ir.fault(Vector.UD),
 });
 export const ud1 = instruction({
   mnemonic: "ud1",
+  flow: "away",
   encodings: ["0F B9  Gv,Ev  system"],
   semantics: (ir) => ir.fault(Vector.UD),
 });
 export const ud2 = instruction({
   mnemonic: "ud2",
+  flow: "away",
   encodings: ["0F 0B  -  system"],
   semantics: (ir) => ir.fault(Vector.UD),
 });
