@@ -16,7 +16,7 @@ import {
   specialLanes,
   vectorName,
 } from "./sse-fast.ts";
-import type { Shape } from "./sse-shapes.ts";
+import type { Shape } from "./instructions/sse-shapes.ts";
 
 /** What an arithmetic instruction computes of its destination and source. */
 export type Computation = (ir: Semantics, destination: Value, source: Value) => Value;

@@ -6,8 +6,8 @@ import type { ArithmeticOperation } from "../softfloat/arithmetic.ts";
 import { comparison } from "../softfloat/compare.ts";
 import { denormalLanes, either, isDenormal, isNan, nanLanes, none, scalarName, vectorName } from "../sse-fast.ts";
 import { computation } from "../sse-computation.ts";
-import { floating, pd, ps, sd, ss } from "../sse-shapes.ts";
-import type { Shape } from "../sse-shapes.ts";
+import { floating, pd, ps, sd, ss } from "./sse-shapes.ts";
+import type { Shape } from "./sse-shapes.ts";
 
 /** Arithmetic, square roots, minima and maxima. Intel SDM Vol. 2, "ADDPS" to "SUBSS". */
 

@@ -7,8 +7,8 @@ import type { Semantics } from "../semantics.ts";
 import { Relation, comparison, predicates } from "../softfloat/compare.ts";
 import type { Format } from "../softfloat/format.ts";
 import { denormalLanes, either, isDenormal, isNan, nanLanes, none, scalarName, vectorName } from "../sse-fast.ts";
-import { pd, ps, sd, ss } from "../sse-shapes.ts";
-import type { Shape } from "../sse-shapes.ts";
+import { pd, ps, sd, ss } from "./sse-shapes.ts";
+import type { Shape } from "./sse-shapes.ts";
 import { maskOf } from "../vectors.ts";
 
 /** Comparisons. Numbers that are neither NaN nor denormal raise nothing, and need no look at MXCSR. */

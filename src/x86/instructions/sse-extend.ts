@@ -2,7 +2,7 @@ import type { Value } from "../../ir/node.ts";
 import { instruction } from "../instruction.ts";
 import type { Instruction } from "../instruction.ts";
 import type { Operand } from "../operand.ts";
-import { packedVector } from "../packed.ts";
+import { packedVector } from "./packed.ts";
 import type { Semantics } from "../semantics.ts";
 import { bytesVector, iota, lane32, vectorOperation, zeroExtended } from "../vectors.ts";
 

@@ -7,8 +7,8 @@ import { arithmetic } from "../softfloat/arithmetic.ts";
 import { signBit } from "../softfloat/format.ts";
 import { computation, fitsLanes } from "../sse-computation.ts";
 import { either, roundsFreely, vectorName } from "../sse-fast.ts";
-import { pd, ps } from "../sse-shapes.ts";
-import type { Shape } from "../sse-shapes.ts";
+import { pd, ps } from "./sse-shapes.ts";
+import type { Shape } from "./sse-shapes.ts";
 import { evenAndOdd } from "../vectors.ts";
 
 /** Sums across lanes and alternating ones. Intel SDM Vol. 2, "ADDSUBPD" to "HSUBPS", "DPPD", "DPPS". */

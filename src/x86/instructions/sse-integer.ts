@@ -1,7 +1,7 @@
 import type { Value } from "../../ir/node.ts";
 import type { OperationName } from "../../ir/operations.ts";
-import { lanes, packed, packedVector } from "../packed.ts";
-import type { PackedOperation } from "../packed.ts";
+import { lanes, packed, packedVector } from "./packed.ts";
+import type { PackedOperation } from "./packed.ts";
 import type { Semantics } from "../semantics.ts";
 import { evenAndOdd } from "../vectors.ts";
 

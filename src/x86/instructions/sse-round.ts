@@ -7,8 +7,8 @@ import { approximations, roundedLane, roundedScalar } from "../routines/sse-roun
 import type { Semantics } from "../semantics.ts";
 import { single } from "../softfloat/format.ts";
 import { extractLane, replaceLane } from "../routines/sse.ts";
-import { pd, ps, sd, ss } from "../sse-shapes.ts";
-import type { Shape } from "../sse-shapes.ts";
+import { pd, ps, sd, ss } from "./sse-shapes.ts";
+import type { Shape } from "./sse-shapes.ts";
 
 /** ROUNDPS and the like: bits 1–0 of the immediate are the mode, bit 2 takes MXCSR's, bit 3 keeps PE unchanged. */
 function round({ suffix, format, packed, destination: V, source: W }: Shape, opcode: string): Instruction {

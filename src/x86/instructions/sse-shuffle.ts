@@ -1,8 +1,8 @@
 import type { Value } from "../../ir/node.ts";
 import { instruction } from "../instruction.ts";
 import type { Instruction } from "../instruction.ts";
-import { packed, packedVector } from "../packed.ts";
-import type { PackedOperation } from "../packed.ts";
+import { packed, packedVector } from "./packed.ts";
+import type { PackedOperation } from "./packed.ts";
 import type { Operand } from "../operand.ts";
 import type { Semantics } from "../semantics.ts";
 import { bytesVector, constantOf, joined, readVector, requireFor, vectorOperation, writeVector } from "../vectors.ts";

@@ -1,10 +1,10 @@
-import type { Value } from "../ir/node.ts";
-import { instruction } from "./instruction.ts";
-import type { Instruction } from "./instruction.ts";
-import type { Operand } from "./operand.ts";
-import type { Semantics } from "./semantics.ts";
-import { double, single } from "./softfloat/format.ts";
-import type { Format } from "./softfloat/format.ts";
+import type { Value } from "../../ir/node.ts";
+import { instruction } from "../instruction.ts";
+import type { Instruction } from "../instruction.ts";
+import type { Operand } from "../operand.ts";
+import type { Semantics } from "../semantics.ts";
+import { double, single } from "../softfloat/format.ts";
+import type { Format } from "../softfloat/format.ts";
 
 /** The four shapes of a floating-point instruction: all lanes or the lowest, of single or double precision. */
 export interface Shape {

@@ -1,10 +1,10 @@
-import type { Value } from "../ir/node.ts";
-import type { OperationName } from "../ir/operations.ts";
-import { instruction } from "./instruction.ts";
-import type { Instruction } from "./instruction.ts";
-import type { Operand } from "./operand.ts";
-import type { Semantics } from "./semantics.ts";
-import { readVector, requireFor, writeVector } from "./vectors.ts";
+import type { Value } from "../../ir/node.ts";
+import type { OperationName } from "../../ir/operations.ts";
+import { instruction } from "../instruction.ts";
+import type { Instruction } from "../instruction.ts";
+import type { Operand } from "../operand.ts";
+import type { Semantics } from "../semantics.ts";
+import { readVector, requireFor, writeVector } from "../vectors.ts";
 
 /**
  * An operation on two packed operands. `bytes` is the width of the operands: of 8, the vectors' high halves mean nothing,
