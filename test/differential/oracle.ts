@@ -31,7 +31,8 @@ import {
 } from "./wire.ts";
 
 const STATUS = 0x8d5;
-const [GP, SS, PF, UD] = [13, 12, 14, 6] as const;
+const [GP, SS, PF, UD, AC] = [13, 12, 14, 6, 17] as const;
+const ALIGNMENT_CHECK = 1 << 18;
 const MODES = { 16: 0, 32: 1, 64: 2 } as const;
 const USER = 4;
 const WRITE = 2;
@@ -208,6 +209,8 @@ class OracleMachine implements Machine {
     if (this.#request.mode === 64 && !(canonical(address) && canonical(last)))
       throw new Fault(access.stack === true ? SS : GP, 0);
     if (access.aligned === true && (address & BigInt(bytes - 1)) !== 0n) throw new Fault(GP, 0);
+    const checksAlignment = (this.#state.getUint32(State.flags, true) & ALIGNMENT_CHECK) !== 0 && bytes <= 8;
+    if (checksAlignment && (address & BigInt(bytes - 1)) !== 0n) throw new Fault(AC, 0);
     this.#translate(address, kind);
     if (address >> 12n !== last >> 12n) this.#translate((last >> 12n) << 12n, kind);
     return Number(address);
@@ -238,6 +241,11 @@ function loadState(state: DataView, request: Case): void {
   state.setBigUint64(State.cr0, 0x8005_0033n, true);
   state.setBigUint64(State.cr4, 0x5_0ea0n, true);
   state.setBigUint64(State.efer, 0xd01n, true);
+  // Tables that are there, so that they get read, which is beyond the oracle.
+  state.setUint32(State.gdtrLimit, 0xffff, true);
+  state.setUint32(State.idtrLimit, 0xffff, true);
+  state.setUint32(segmentSlot("ldtr") + SegmentField.limit, 0xffff, true);
+  state.setUint16(segmentSlot("ldtr") + SegmentField.attributes, 0x82, true);
   const segments: Record<string, SegmentState> = segmentsOf(request);
   for (const [name, { base, limit, selector, attributes }] of Object.entries(segments)) {
     const at = segmentSlot(name as Segment);

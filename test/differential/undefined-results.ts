@@ -63,6 +63,7 @@ export function ignoredIn(
   return {
     ...NOTHING_IGNORED,
     rflags: rflags | other.rflags,
+    statusWord: other.statusWord,
     relativeError: approximation(instruction.mnemonic),
     gpr: instruction.mnemonic === "lar" ? 0xf0000n : 0n, // Intel SDM Vol. 2A, "LAR": 00FxFF00h, x undefined
     memory: ignoredMemory(instruction.mnemonic, form),

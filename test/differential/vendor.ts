@@ -5,15 +5,18 @@
 import type { Form } from "./encode.ts";
 import type { Outcome } from "./wire.ts";
 
-/** What is not comparable in one execution: nothing, some RFLAGS bits, or all of it. */
+/** What is not comparable in one execution: nothing, some RFLAGS or status word bits, or all of it. */
 export interface VendorDifference {
   readonly rflags: number;
+  /** Bits of the x87 status word. */
+  readonly statusWord: number;
   readonly everything: boolean;
 }
 
 const STATUS = 0x8d5;
-export const NO_DIFFERENCE: VendorDifference = { rflags: 0, everything: false };
-const ALL: VendorDifference = { rflags: 0, everything: true };
+const C1 = 0x200;
+export const NO_DIFFERENCE: VendorDifference = { rflags: 0, statusWord: 0, everything: false };
+const ALL: VendorDifference = { rflags: 0, statusWord: 0, everything: true };
 
 /** @param host What an AMD processor did. */
 export function amdDifference(mnemonic: string, form: Form, host: Outcome): VendorDifference {
@@ -30,5 +33,7 @@ export function amdDifference(mnemonic: string, form: Form, host: Outcome): Vend
   if (/^(callf|fxsave|fxrstor)$/.test(mnemonic) && host.kind === "fault") return ALL;
   // 16 bytes on an 8-byte boundary: whether #AC comes is up to the implementation. Intel SDM Vol. 2B, "MOVDQU".
   if (host.vector === 17 && encoding.operands.some(({ size }) => size === "x")) return ALL;
+  // C1 stays. Intel SDM Vol. 2A, "FCOMI/FCOMIP/FUCOMI/FUCOMIP": set to 0.
+  if (/^fu?comip?$/.test(mnemonic)) return { ...NO_DIFFERENCE, statusWord: C1 };
   return NO_DIFFERENCE;
 }
