@@ -114,8 +114,8 @@ export function bindInterdomain(domain: Domain, remote: Domain, remotePort: numb
 /** A port for a virtual interrupt of a vCPU. @returns -EEXIST when that has one already; -EINVAL, -ENOENT; -ENOSPC. */
 export function bindVirq(domain: Domain, virq: number, vcpu: number): EventPort | number {
   if (virq >= NR_VIRQS) return -Errno.EINVAL;
-  if (vcpu >= domain.vcpus) return -Errno.ENOENT;
   if (!virqIsPerVcpu(virq) && vcpu !== 0) return -Errno.EINVAL;
+  if (vcpu >= domain.vcpus) return -Errno.ENOENT;
   return domain.heap.withPorts(() => {
     if (domain.vcpuGet(vcpu, VCPU.virqPort + virq) !== 0) return -Errno.EEXIST;
     const port = takePort(domain, { state: EVTCHNSTAT.virq, virq, vcpu });
