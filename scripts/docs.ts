@@ -44,11 +44,32 @@ ${rows.join("\n")}
 `;
 }
 
-/** The files with tests that name a sub-operation, as in \`sched_op.yield\`, in a test's title. */
-function observers(): (operation: string) => string[] {
-  const tests = globSync("{src,test}/**/*.test.ts").toSorted();
-  const titles = tests.map((path) => [path, readFileSync(path, "utf8")] as const);
-  return (operation) => titles.filter(([, text]) => new RegExp(`\\b${operation}\\b`).test(text)).map(([path]) => path);
+/** What guests observe of each operation: the first two arguments of `observes` in test/conformance. */
+export function observations(): ReadonlyMap<string, readonly string[]> {
+  const found = new Map<string, string[]>();
+  for (const path of globSync("test/conformance/*.test.ts").toSorted()) {
+    for (const [, operation = "", effect = ""] of readFileSync(path, "utf8").matchAll(
+      /^ *observes\(\s*"([\w.]+)",\s*"((?:[^"\\]|\\.)*)"/gm,
+    )) {
+      found.set(operation, [...(found.get(operation) ?? []), effect.replaceAll(/\\(.)/g, "$1")]);
+    }
+  }
+  return found;
+}
+
+/** Every operation that is there, by the name that documents and tests have for it. */
+export function operations(): readonly {
+  readonly number: number;
+  readonly name: string;
+  readonly operation?: Operation;
+}[] {
+  return [...hypercalls]
+    .toSorted(([a], [b]) => a - b)
+    .flatMap(([number, hypercall]) => {
+      const entries = Object.entries(hypercall.operations);
+      if (entries.length === 0) return [{ number, name: hypercall.name }];
+      return entries.map(([name, operation]) => ({ number, name: `${hypercall.name}.${name}`, operation }));
+    });
 }
 
 /** The name of an errno, with its sign as the guest sees it. */
@@ -56,21 +77,16 @@ function errnoName(value: number): string {
   return `−${Object.entries(Errno).find(([, number]) => number === value)?.[0] ?? value}`;
 }
 
-function describe(operation: Operation): string {
-  return operation.kind === "implemented" ? "implemented" : `${errnoName(operation.errno)}: ${operation.why}`;
+function describe(operation: Operation | undefined): string {
+  return operation?.kind === "refused" ? `${errnoName(operation.errno)}: ${operation.why}` : "implemented";
 }
 
 function hypercallsDocument(): string {
-  const observedBy = observers();
-  const rows = [...hypercalls]
-    .toSorted(([a], [b]) => a - b)
-    .flatMap(([number, { name, operations }]) => {
-      const entries = Object.entries(operations);
-      const line = (call: string, what: string) =>
-        `| ${number} | \`${call}\` | ${what} | ${observedBy(call).join(", ")} |`;
-      if (entries.length === 0) return [line(name, "implemented")];
-      return entries.map(([operation, what]) => line(`${name}.${operation}`, describe(what)));
-    });
+  const observed = observations();
+  const rows = operations().map(({ number, name, operation }) => {
+    const effects = (observed.get(name) ?? []).join("; ").replaceAll("|", "\\|");
+    return `| ${number} | \`${name}\` | ${describe(operation)} | ${effects} |`;
+  });
   const absent = Object.entries(HYPERVISOR)
     .filter(([, number]) => !hypercalls.has(number))
     .map(([name]) => `\`${name}\``);
@@ -79,9 +95,10 @@ function hypercallsDocument(): string {
 ${NOTE}
 
 Every hypercall and sub-operation of the public headers: implemented, or refused with an error and the reason. The last column
-names the tests that observe what it does. Hypercalls without a row answer −ENOSYS: ${absent.join(", ")}.
+says what guests observe of it, in the tests of \`test/conformance\`, in 32- and in 64-bit mode. Hypercalls without a row answer
+−ENOSYS: ${absent.join(", ")}.
 
-| number | operation | | tests |
+| number | operation | | observed |
 |---|---|---|---|
 ${rows.join("\n")}
 `;
@@ -103,11 +120,8 @@ const blocks: Readonly<Record<string, () => string>> = {
     }.`;
   },
   hypercalls: () => {
-    const all = [...hypercalls.values()].flatMap(({ operations }) => {
-      const kinds = Object.values(operations).map(({ kind }) => kind);
-      return kinds.length > 0 ? kinds : (["implemented"] as const);
-    });
-    const implemented = all.filter((kind) => kind === "implemented").length;
+    const all = operations();
+    const implemented = all.filter(({ operation }) => operation?.kind !== "refused").length;
     return `${implemented} operations of ${hypercalls.size} hypercalls are implemented, ${all.length - implemented} are refused with a reason ([docs/hypercalls.md](docs/hypercalls.md)).`;
   },
 };
