@@ -4,6 +4,8 @@ import { checkPending } from "./instructions/x87-control.ts";
 import type { Operand } from "./operand.ts";
 import { extendedFromInteger, widening } from "./softfloat/extended-convert.ts";
 import type { Extended } from "./softfloat/extended.ts";
+import { when } from "./softfloat/round.ts";
+import { Hint } from "./routines/x87.ts";
 import { Exception } from "./softfloat/format.ts";
 import type { Semantics } from "./semantics.ts";
 import { State } from "./state.ts";
@@ -51,4 +53,11 @@ export function loadNumber(ir: Semantics, source: Operand, kind: MemoryKind): [E
 /** The linear address of a memory operand of `bytes` bytes, for operands that no integer type holds. */
 export function operandAddress(ir: Semantics, operand: Operand, bytes: number, access: "read" | "write"): Value {
   return ir.hold(ir.linear(ir.numbers.slot(ir, "segment"), operand.offset(), bytes, access));
+}
+
+/** Puts a number where arithmetic finds it by slot. @returns the hint that its flags give. */
+export function setScratch(ir: Semantics, { significand, head }: Extended, flags: Value): Value {
+  ir.set(State.scratch, significand);
+  ir.set(State.scratch + 8, ir.trunc(head, "i16"));
+  return ir.hold(when(ir, ir.ne(ir.and(flags, Exception.denormal), 0), Hint.denormal));
 }

@@ -1,11 +1,13 @@
 import type { Instruction } from "../instruction.ts";
 import * as add from "./add.ts";
+import * as aes from "./aes.ts";
 import * as arithmetic from "./arithmetic.ts";
 import * as bitScan from "./bit-scan.ts";
 import * as bitTest from "./bit-test.ts";
 import * as bmi from "./bmi.ts";
 import * as bound from "./bound.ts";
 import * as branch from "./branch.ts";
+import * as carrylessMultiply from "./carryless-multiply.ts";
 import * as condition from "./condition.ts";
 import * as controlRegisters from "./control-registers.ts";
 import * as convert from "./convert.ts";
@@ -49,18 +51,23 @@ import * as stack from "./stack.ts";
 import * as string from "./string.ts";
 import * as system from "./system.ts";
 import * as x87Arithmetic from "./x87-arithmetic.ts";
+import * as x87Compare from "./x87-compare.ts";
+import * as x87Constants from "./x87-constants.ts";
 import * as x87Control from "./x87-control.ts";
 import * as x87Move from "./x87-move.ts";
+import * as x87Stack from "./x87-stack.ts";
 
 /** The instruction set, a family a file. */
 export const instructions: readonly Instruction[] = [
   add,
+  aes,
   arithmetic,
   bitScan,
   bitTest,
   bmi,
   bound,
   branch,
+  carrylessMultiply,
   condition,
   controlRegisters,
   convert,
@@ -104,6 +111,9 @@ export const instructions: readonly Instruction[] = [
   string,
   system,
   x87Arithmetic,
+  x87Compare,
+  x87Constants,
   x87Control,
   x87Move,
+  x87Stack,
 ].flatMap((family) => Object.values(family).filter((member) => typeof member === "object"));

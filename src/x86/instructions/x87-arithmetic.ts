@@ -2,7 +2,6 @@ import type { Routine, Value } from "../../ir/node.ts";
 import { instruction } from "../instruction.ts";
 import type { Operand } from "../operand.ts";
 import {
-  Hint,
   concluded,
   isStackEmpty,
   pop,
@@ -14,9 +13,8 @@ import {
   x87Unary,
 } from "../routines/x87.ts";
 import type { Semantics } from "../semantics.ts";
-import { Exception } from "../softfloat/format.ts";
 import { State } from "../state.ts";
-import { beginX87, readNumber, setPointers } from "../x87-operands.ts";
+import { beginX87, readNumber, setPointers, setScratch } from "../x87-operands.ts";
 import type { MemoryKind } from "../x87-operands.ts";
 
 /** Arithmetic. Intel SDM Vol. 1, "x87 FPU Basic Arithmetic Instructions". */
@@ -30,15 +28,9 @@ type Order = "straight" | "reversed";
 function withMemory(operation: Routine, order: Order, kind: MemoryKind) {
   return (ir: Semantics, source: Operand): void => {
     beginX87(ir);
-    const [{ significand, head }, flags] = readNumber(ir, source, kind);
+    const [number, flags] = readNumber(ir, source, kind);
     setPointers(ir, source);
-    ir.set(State.scratch, significand);
-    ir.set(State.scratch + 8, ir.trunc(head, "i16"));
-    const denormal = ir.select(
-      ir.ne(ir.and(flags, Exception.denormal), 0),
-      ir.const("i32", Hint.denormal),
-      ir.const("i32", 0),
-    );
+    const denormal = setScratch(ir, number, flags);
     const hints = ir.or(denormal, ir.zext(isStackEmpty(ir, 0), "i32"));
     const top = stackSlot(ir, 0);
     const memory = ir.const("i32", State.scratch);
