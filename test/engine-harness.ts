@@ -4,6 +4,8 @@ import { Exit } from "../src/engine/engine.ts";
 import { allocateDomainMemory, openDomainMemory } from "../src/engine/domain-memory.ts";
 import { WasmEngine } from "../src/engine/wasm-engine.ts";
 
+export { Exit };
+
 /**
  * A bare machine for tests: 16 MiB of RAM, descriptor tables, page tables, and an interrupt table whose every handler is a
  * HLT, so that an exception shows as a halt at a known address. Physical layout below; code and data go where the test says.

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createMachine, hex } from "../../../test/engine-harness.ts";
-import { Exit } from "../../engine/engine.ts";
+import { Exit, createMachine, hex } from "../../../test/engine-harness.ts";
 import { Gpr } from "../state.ts";
 
 const code = 0x50000;
