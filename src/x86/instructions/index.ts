@@ -54,6 +54,7 @@ import * as x87Arithmetic from "./x87-arithmetic.ts";
 import * as x87Compare from "./x87-compare.ts";
 import * as x87Constants from "./x87-constants.ts";
 import * as x87Control from "./x87-control.ts";
+import * as x87Environment from "./x87-environment.ts";
 import * as x87Move from "./x87-move.ts";
 import * as x87Stack from "./x87-stack.ts";
 
@@ -114,6 +115,7 @@ export const instructions: readonly Instruction[] = [
   x87Compare,
   x87Constants,
   x87Control,
+  x87Environment,
   x87Move,
   x87Stack,
 ].flatMap((family) => Object.values(family).filter((member) => typeof member === "object"));

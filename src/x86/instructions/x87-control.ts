@@ -12,6 +12,14 @@ function setState(ir: Semantics, slot: number, value: number): void {
   ir.set(slot, ir.const("i32", value));
 }
 
+/** What FNINIT leaves: the registers stay, empty. */
+export function initialise(ir: Semantics): void {
+  setState(ir, State.fcw, initialControl);
+  for (const slot of [State.fsw, State.ftw, State.fop]) setState(ir, slot, 0);
+  ir.set(State.fip, ir.const("i64", 0));
+  ir.set(State.fdp, ir.const("i64", 0));
+}
+
 /** FNINIT. Intel SDM Vol. 2A, "FINIT/FNINIT—Initialize Floating-Point Unit". */
 export const fninit = instruction({
   mnemonic: "fninit",
@@ -19,10 +27,7 @@ export const fninit = instruction({
   feature: "x87",
   semantics(ir) {
     ir.requireX87("x87");
-    setState(ir, State.fcw, initialControl);
-    for (const slot of [State.fsw, State.ftw, State.fop]) setState(ir, slot, 0);
-    ir.set(State.fip, ir.const("i64", 0));
-    ir.set(State.fdp, ir.const("i64", 0));
+    initialise(ir);
   },
 });
 
