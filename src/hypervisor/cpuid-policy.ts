@@ -127,7 +127,7 @@ const always1d = {
 
 /** Leaf 7, subleaf 0. Without ERMS and FSRM: the engine does REP MOVSQ in bulk, and nothing is gained by bytes. */
 const LEAF7: CpuidResult = [
-  0,
+  2,
   bitfield(u32, { fsgsbase: 0, tsc_adjust: 1, bmi1: 3, smep: 7, bmi2: 8, invpcid: 10, smap: 20 }).pack({
     fsgsbase: true,
     tsc_adjust: true,
@@ -141,6 +141,12 @@ const LEAF7: CpuidResult = [
   // IBRS, so that "enhanced IBRS" is there to choose instead of retpolines; and the MSR that says what needs no cure.
   bitfield(u32, { ibrsb: 26, arch_caps: 29 }).pack({ ibrsb: true, arch_caps: true }),
 ];
+
+/**
+ * Leaf 7, subleaf 2: BHI_CTRL. A kernel that holds BHI_NO for too little a promise then sets SPEC_CTRL.BHI_DIS_S once,
+ * where it would otherwise run a loop of branches on each system call.
+ */
+const LEAF7_2: CpuidResult = [0, 0, 0, bitfield(u32, { bhi_ctrl: 4 }).pack({ bhi_ctrl: true })];
 
 const EXTENDED1: CpuidResult = [
   0,
@@ -206,7 +212,7 @@ function basic(policy: CpuidPolicy, vcpu: number, leaf: number, subleaf: number,
       // ARAT: the APIC timer runs in every state.
       return [1 << 2, 0, 0, 0];
     case 7:
-      return subleaf === 0 ? LEAF7 : [0, 0, 0, 0];
+      return subleaf === 0 ? LEAF7 : subleaf === 2 ? LEAF7_2 : [0, 0, 0, 0];
     case 0xb:
       if (subleaf === 0) return [1, 1, 0x100, apicId];
       if (subleaf === 1) return [Math.ceil(Math.log2(policy.vcpus * 2)), policy.vcpus, 0x201, apicId];

@@ -68,6 +68,9 @@ const ARCH_CAPABILITIES = [
   62, // ITS_NO
 ].reduce((word, bit) => word | (1n << BigInt(bit)), 0n);
 
+/** IBRS, STIBP, BHI_DIS_S. */
+const SPEC_CTRL_BITS = 1n | 2n | (1n << 10n);
+
 /** Fast strings on; branch trace and precise sampling unavailable. */
 const MISC_ENABLE = 1n | (1n << 11n) | (1n << 12n);
 const PAT_DEFAULT = 0x0007040600070406n;
@@ -157,8 +160,8 @@ export class PlatformMsrs {
         this.#host.lapic.tscDeadline = value;
         return true;
       case MSR.SPEC_CTRL:
-        // IBRS alone is offered; STIBP is allowed with it and ignored, as on processors without hyper-threads.
-        return (value & ~3n) === 0n && this.#remember(index, value);
+        // IBRS and BHI_DIS_S are offered; STIBP is allowed and ignored, as on processors without hyper-threads.
+        return (value & ~SPEC_CTRL_BITS) === 0n && this.#remember(index, value);
       case MSR.PRED_CMD:
         return (value & ~1n) === 0n;
       case MSR.FLUSH_CMD:
