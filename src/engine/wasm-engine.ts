@@ -80,13 +80,15 @@ export class WasmVcpu implements Vcpu {
   readonly #memory: DomainMemory;
   readonly #returns = [0, 0, 0, 0, 0, 0];
   #retired = 0;
+  /** See {@link transitions}: calls out of WebAssembly. */
+  #calls = 0;
 
   constructor(memory: DomainMemory, index: number, platform: Platform, counting = false) {
     this.#base = vcpuBase(index);
     this.#memory = memory;
     this.#state = new ContextView(new DataView(memory.bytes.buffer, this.#base, VcpuLayout.bytes));
     const pages = memory.bytes.length / 65536;
-    this.#linker = new Linker(memory.memory, { minimum: pages, maximum: pages }, this.#hosts(platform), [
+    this.#linker = new Linker(memory.memory, { minimum: pages, maximum: pages }, this.#counted(this.#hosts(platform)), [
       slowLoad,
       slowStore,
       slowProbe,
@@ -107,6 +109,16 @@ export class WasmVcpu implements Vcpu {
     state.setU64(State.pat, 0x0007040600070406n);
     state.setU64(State.xcr0, 1n);
     this.flushTlb();
+  }
+
+  #counted(hosts: Readonly<Record<string, HostFunction>>): Record<string, HostFunction> {
+    const counted = (answer: HostFunction): HostFunction => {
+      return (vcpu, ...parameters) => {
+        this.#calls += 1;
+        return answer(vcpu, ...parameters);
+      };
+    };
+    return Object.fromEntries(Object.entries(hosts).map(([name, answer]) => [name, counted(answer)]));
   }
 
   #hosts(platform: Platform): Record<string, HostFunction> {
@@ -231,6 +243,10 @@ export class WasmVcpu implements Vcpu {
     return forms.toSorted((a, b) => b.count - a.count);
   }
 
+  /** How often guest code led into JavaScript: by a return of the dispatcher, or by asking the platform. */
+  get transitions(): number {
+    return this.#calls + this.#returns.reduce((all, count) => all + count, 0);
+  }
   get retired(): number {
     return this.#retired;
   }
