@@ -2,7 +2,7 @@
  * What instructions want of their operands beyond random values: pointers that point into the window, divisors that
  * divide, selectors that exist. Without this most executions would end in the same fault.
  */
-import { bytesOf, randomX87State, stackPointer, windowAddress } from "./cases.ts";
+import { bytesOf, randomEnvironment, randomX87State, stackPointer, windowAddress } from "./cases.ts";
 import type { Draft } from "./draft.ts";
 import { adjustFarPointer, returnFrame, SELECTORS } from "./far.ts";
 import { integer, mxcsr } from "./values.ts";
@@ -106,13 +106,19 @@ const ADJUSTMENTS: readonly (readonly [RegExp, (draft: Draft) => void])[] = [
     const base = (): bigint => BigInt.asUintN(64, BigInt.asIntN(47, draft.random.u64()));
     draft.bases = [base(), base()];
   }],
-  [/^(fxsave|fxrstor|fnstenv|fnsave|fldenv|frstor)$/, (draft) => {
+  [/^(fxsave|fxrstor)$/, (draft) => {
     if (draft.memory === undefined) return;
     draft.memory.offset = STATE_OFFSET + (draft.random.oneIn(8) ? draft.random.below(16) : 0);
     const image = new Uint8Array(512);
     image.set(randomX87State(draft.random, "any"));
     if (draft.random.oneIn(8)) image[26] = 1; // a reserved bit of MXCSR
     draft.memory.content = image;
+  }],
+  [/^f(n?stenv|n?save|ldenv|rstor)$/, ({ random, memory, form, mnemonic }) => {
+    if (memory === undefined) return;
+    memory.offset = STATE_OFFSET;
+    const size = (form.operandSize === 0 ? form.mode : form.operandSize) === 16 ? 16 : 32;
+    memory.content = randomEnvironment(random, size, mnemonic.endsWith("env") ? "none" : "all");
   }],
   [/^maskmov/, (draft) => {
     draft.gpr[RDI] = windowAddress(draft.form.mode, 0x100 + draft.random.below(0x1e00));

@@ -127,6 +127,19 @@ export function randomX87State(random: Random, lanes: Lanes): Uint8Array {
   return fx;
 }
 
+/** What FLDENV or FRSTOR loads. Intel SDM Vol. 1, "Saving the x87 FPU's State with FSTENV/FNSTENV and FSAVE/FNSAVE". */
+export function randomEnvironment(random: Random, operandSize: 16 | 32, registers: "none" | "all"): Uint8Array {
+  const step = operandSize / 8;
+  const head = 7 * step;
+  const image = new Uint8Array(head + (registers === "all" ? 80 : 0));
+  const view = new DataView(image.buffer);
+  view.setUint16(0, controlWord(random), true);
+  view.setUint16(step, random.oneIn(2) ? random.u32() & 0x7f00 : random.u32() & 0xffff, true);
+  view.setUint16(2 * step, random.oneIn(2) ? 0 : random.u32() & 0xffff, true);
+  for (let at = head; at < image.length; at += 10) image.set(bytesOf(x87Register(random), 10), at);
+  return image;
+}
+
 /** Mostly numbers; sometimes what an MMX instruction leaves: ones in sign and exponent. */
 function x87Register(random: Random): bigint {
   return random.oneIn(6) ? (0xffffn << 64n) | integer(random) : float(random, "extended");
