@@ -40,16 +40,20 @@ export class Timers {
   addWatchdog(deadline: number): number | undefined {
     const free = this.#watchdogs.findIndex((when) => when === Infinity);
     if (free < 0) return undefined;
-    this.setWatchdog(free + 1, deadline);
+    this.#putWatchdog(free, deadline);
     return free + 1;
   }
 
-  /** Pokes a watchdog, or with Infinity removes it. @returns false when there is none of this id. */
+  /** Pokes a watchdog, or with Infinity removes it. @returns false when none of this id is in use. */
   setWatchdog(id: number, deadline: number): boolean {
-    if (id < 1 || id > WATCHDOGS) return false;
-    this.#watchdogs[id - 1] = deadline;
-    this.#firstWatchdog = Math.min(...this.#watchdogs);
+    if ((this.#watchdogs[id - 1] ?? Infinity) === Infinity) return false;
+    this.#putWatchdog(id - 1, deadline);
     return true;
+  }
+
+  #putWatchdog(index: number, deadline: number): void {
+    this.#watchdogs[index] = deadline;
+    this.#firstWatchdog = Math.min(...this.#watchdogs);
   }
 
   /** When the first one is due. */
@@ -71,7 +75,7 @@ export class Timers {
     const poll = this.poll <= now;
     if (poll) this.poll = Infinity;
     const expired = this.#watchdogs.findIndex((when) => when <= now);
-    if (expired >= 0) this.setWatchdog(expired + 1, Infinity);
+    if (expired >= 0) this.#putWatchdog(expired, Infinity);
     return { ticks, poll, watchdog: expired >= 0 ? SHUTDOWN.watchdog : undefined };
   }
 }

@@ -9,6 +9,7 @@ import {
   SCHEDOP,
   SHUTDOWN,
 } from "../../abi/sched.ts";
+import { DOMID } from "../../abi/xen.ts";
 import { u32 } from "../../bits/integers.ts";
 import { DOMAIN } from "../heap.ts";
 import { isPending, upcallPending } from "../event-channels.ts";
@@ -46,13 +47,11 @@ function shutdown(caller: Caller, op: sched_shutdown): HypercallResult {
   return 0;
 }
 
-/** -ESRCH, -EPERM. */
+/** -ESRCH: no domain of this number. -EPERM: for device models and domain 0, which do not call by hypercall here. */
 function remoteShutdown(caller: Caller, op: sched_remote_shutdown): HypercallResult {
-  const domain = caller.findDomain(op.domain_id);
-  if (domain === undefined) return -Errno.ESRCH;
-  if (!caller.mayControl(domain)) return -Errno.EPERM;
-  domain.shutdown(op.reason <= SHUTDOWN.MAX ? op.reason : SHUTDOWN.crash);
-  return 0;
+  // DOMID_SELF is no number of a domain here.
+  const exists = op.domain_id !== DOMID.SELF && caller.findDomain(op.domain_id) !== undefined;
+  return exists ? -Errno.EPERM : -Errno.ESRCH;
 }
 
 /** Keeps a reason for the shutdown that will come; the first one counts. */
@@ -79,18 +78,19 @@ function poll(caller: Caller, op: sched_poll): HypercallResult {
     ports.push(port);
   }
   cpu.pollPorts = ports;
-  cpu.timers.poll = op.timeout === 0n ? Infinity : Number(op.timeout);
+  // As everywhere in Xen, a time beyond 2^63 is negative, hence in the past.
+  cpu.timers.poll = op.timeout === 0n ? Infinity : Number(BigInt.asIntN(64, op.timeout));
   cpu.blocked = true;
   return 0;
 }
 
-/** @returns the id of a new watchdog. -EEXIST: there are as many as there may be. -EINVAL: no such one. */
+/**
+ * @returns the id of a new watchdog. -ENOSPC: there are as many as there may be. -EINVAL: none of this id is in use.
+ * Xen: domain_watchdog()
+ */
 function watchdog(caller: Caller, op: sched_watchdog): HypercallResult {
   const { timers, inputs } = caller.cpu;
-  const deadline = op.timeout === 0 ? Infinity : inputs.time() + op.timeout * 1e9;
-  if (op.id === 0) {
-    if (op.timeout === 0) return -Errno.EINVAL;
-    return timers.addWatchdog(deadline) ?? -Errno.EEXIST;
-  }
-  return timers.setWatchdog(op.id, deadline) ? 0 : -Errno.EINVAL;
+  const deadline = inputs.time() + op.timeout * 1e9;
+  if (op.id === 0) return timers.addWatchdog(deadline) ?? -Errno.ENOSPC;
+  return timers.setWatchdog(op.id, op.timeout === 0 ? Infinity : deadline) ? 0 : -Errno.EINVAL;
 }
