@@ -6,7 +6,6 @@ import { attentionOf } from "../../src/engine/domain-memory.ts";
 import type { Attention, DomainMemory, VcpuContext } from "../../src/engine/engine.ts";
 import type { WasmVcpu } from "../../src/engine/wasm-engine.ts";
 import type { Domain, DomainConfig } from "../../src/hypervisor/domain.ts";
-import { ForeignMemory } from "../../src/hypervisor/foreign.ts";
 import type { World } from "../../src/hypervisor/inputs.ts";
 import { runVcpu } from "../../src/hypervisor/vcpu-loop.ts";
 import { VirtualCpu } from "../../src/hypervisor/virtual-cpu.ts";
@@ -59,7 +58,7 @@ export class Guest implements Disposable {
     this.memory = processors.memory;
     this.#view = new DataView(this.memory.bytes.buffer);
     const console = (bytes: Uint8Array): void => void (this.console += String.fromCharCode(...bytes));
-    this.cpu = new VirtualCpu(domain, 0, config, { world, console, foreign: new ForeignMemory() });
+    this.cpu = new VirtualCpu(domain, 0, config, { world, console });
     this.#vcpu = processors.vcpu(0, this.cpu.platform);
     this.#born = this.#vcpu.retired;
     const words = attentionOf(processors.wasm, 0);
