@@ -112,18 +112,28 @@ export function createMachine(mode: MachineMode = "long", cpl: 0 | 3 = 0, platfo
   const root = allocateTable();
   /** Maps the 4 KiB page at `linear` to `physical` with entry bits `flags`; upper levels allow everything. Long modes only. */
   function map(linear: bigint, physical: number, flags: bigint): void {
+    remap(linear, physical, flags);
+    vcpu.flushTlb();
+  }
+  /** As {@link map}, but leaves cached translations alone, as a write to memory does. */
+  function remap(linear: bigint, physical: number, flags: bigint): void {
+    ram.setBigUint64(entryAddress(linear), BigInt(physical) | flags, true);
+  }
+  /** The last-level entry of a page. */
+  const entry = (linear: bigint): bigint => ram.getBigUint64(entryAddress(linear), true);
+  /** Where that entry is; tables above it are made as needed. */
+  function entryAddress(linear: bigint): number {
     let table = root;
     for (let level = 4; level > 1; level--) {
       const at = table + Number((linear >> BigInt(12 + 9 * (level - 1))) & 511n) * 8;
-      let entry = ram.getBigUint64(at, true);
-      if (entry === 0n) {
-        entry = BigInt(allocateTable()) | 7n;
-        ram.setBigUint64(at, entry, true);
+      let next = ram.getBigUint64(at, true);
+      if (next === 0n) {
+        next = BigInt(allocateTable()) | 7n;
+        ram.setBigUint64(at, next, true);
       }
-      table = Number(entry & 0xffffff000n);
+      table = Number(next & 0xffffff000n);
     }
-    ram.setBigUint64(table + Number((linear >> 12n) & 511n) * 8, BigInt(physical) | flags, true);
-    vcpu.flushTlb();
+    return table + Number((linear >> 12n) & 511n) * 8;
   }
   if (long) for (let page = 0; page < Layout.free; page += 4096) map(BigInt(page), page, 3n);
 
@@ -203,6 +213,8 @@ export function createMachine(mode: MachineMode = "long", cpl: 0 | 3 = 0, platfo
     vcpu,
     ram,
     map,
+    remap,
+    entry,
     context,
     run,
     step,

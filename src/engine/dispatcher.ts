@@ -77,11 +77,17 @@ export interface DispatcherOptions {
   readonly counting: boolean;
 }
 
-/** Defines `run(vcpu, budget) → Return`. */
-export function defineDispatcher(callees: Callees, { hot, pool, counting }: DispatcherOptions): void {
-  const index = callees.module.function({ parameters: ["i32", "i32"], results: ["i32"] }, (code) =>
-    emit(new DispatcherCode(code, callees, counting), hot, pool(code)),
-  );
+/**
+ * Defines `run(vcpu, budget) → Return`.
+ * @returns how many WebAssembly instructions it has: beyond about 10,000 V8's code for it gets worse (engine.md §5).
+ */
+export function defineDispatcher(callees: Callees, { hot, pool, counting }: DispatcherOptions): number {
+  let operations = 0;
+  const index = callees.module.function({ parameters: ["i32", "i32"], results: ["i32"] }, (code) => {
+    emit(new DispatcherCode(code, callees, counting), hot, pool(code));
+    operations = code.operations;
+  });
   callees.module.export("run", index);
   callees.module.name(index, "run");
+  return operations;
 }

@@ -43,6 +43,8 @@ export interface EngineStatistics {
   readonly invalidations: number;
   readonly flushes: number;
   readonly forms: number;
+  /** WebAssembly instructions of the interpreter's loop. */
+  readonly dispatcherOperations: number;
   /** How often the dispatcher came back to JavaScript, by reason. */
   readonly returns: Readonly<Record<keyof typeof Return, number>>;
 }
@@ -78,6 +80,8 @@ export class WasmVcpu implements Vcpu {
   readonly #cache: CodeCache;
   readonly #run: (vcpu: number, budget: number) => number;
   readonly #memory: DomainMemory;
+  readonly #words: Int32Array;
+  readonly #dispatcherOperations: number;
   readonly #returns = [0, 0, 0, 0, 0, 0];
   #retired = 0;
   /** See {@link transitions}: calls out of WebAssembly. */
@@ -86,6 +90,7 @@ export class WasmVcpu implements Vcpu {
   constructor(memory: DomainMemory, index: number, platform: Platform, counting = false) {
     this.#base = vcpuBase(index);
     this.#memory = memory;
+    this.#words = new Int32Array(memory.bytes.buffer);
     this.#state = new ContextView(new DataView(memory.bytes.buffer, this.#base, VcpuLayout.bytes));
     const pages = memory.bytes.length / 65536;
     this.#linker = new Linker(memory.memory, { minimum: pages, maximum: pages }, this.#counted(this.#hosts(platform)), [
@@ -97,9 +102,11 @@ export class WasmVcpu implements Vcpu {
     this.#forms = new FormLibrary(this.#linker, new Map(hot.map(({ key }, position) => [key, Handler.hot + position])));
     this.#cache = new CodeCache(theOpcodeMap(), this.#forms, memory.memory, (frame) => this.#forbidWrites(frame));
     const bodies = hot.map(({ hot: { body } }) => body);
-    const { run } = this.#linker.link([], dispatcherRoutines, bodies, (callees) =>
-      defineDispatcher(callees, { hot: hot.map((form) => form.hot), pool: (code) => new LocalPool(code), counting }),
-    );
+    let operations = 0;
+    const { run } = this.#linker.link([], dispatcherRoutines, bodies, (callees) => {
+      operations = defineDispatcher(callees, { hot: hot.map((form) => form.hot), pool: (code) => new LocalPool(code), counting });
+    });
+    this.#dispatcherOperations = operations;
     this.#run = run as (vcpu: number, budget: number) => number;
     const state = this.#state;
     state.setU32(Mmu.userBank, VcpuLayout.userBanks);
@@ -173,15 +180,15 @@ export class WasmVcpu implements Vcpu {
 
   /** Takes write translations of a frame out of every bank: it has code now, and writes must be seen. */
   #forbidWrites(frame: number): void {
-    const { bytes } = this.#memory;
-    const view = new DataView(bytes.buffer);
-    const first = this.#base + VcpuLayout.kernelBank;
-    const last = this.#base + VcpuLayout.fetchTlb;
-    for (let entry = first; entry < last; entry += TlbEntry.bytes) {
-      const tag = view.getBigInt64(entry + TlbEntry.writeTag, true);
-      if (tag === -1n) continue;
-      const machine = (Number(BigInt.asIntN(32, tag)) + view.getInt32(entry + TlbEntry.addend, true)) >>> 0;
-      if (machine >>> 12 === frame) view.setBigInt64(entry + TlbEntry.writeTag, -1n, true);
+    const words = this.#words;
+    const last = (this.#base + VcpuLayout.fetchTlb) >>> 2;
+    const [low, high, addend, step] = [TlbEntry.writeTag / 4, TlbEntry.writeTag / 4 + 1, TlbEntry.addend / 4, TlbEntry.bytes / 4];
+    for (let entry = (this.#base + VcpuLayout.kernelBank) >>> 2; entry < last; entry += step) {
+      // The low half of an empty tag has bits that no page's address has.
+      const tag = words[entry + low]!;
+      if (tag === -1 || ((tag + words[entry + addend]!) >>> 12) !== frame) continue;
+      words[entry + low] = -1;
+      words[entry + high] = -1;
     }
   }
 
@@ -232,8 +239,7 @@ export class WasmVcpu implements Vcpu {
   }
 
   #stale(): boolean {
-    const words = new Int32Array(this.#memory.bytes.buffer, DomainLayout.staleCode, 1);
-    return Atomics.exchange(words, 0, 0) !== 0;
+    return Atomics.exchange(this.#words, DomainLayout.staleCode / 4, 0) !== 0;
   }
 
   /** How often each form was executed, if that was counted, most often first. */
@@ -252,7 +258,7 @@ export class WasmVcpu implements Vcpu {
   }
   statistics(): EngineStatistics {
     const returns = Object.fromEntries(statesByReason.map((name) => [name, this.#returns[Return[name]] ?? 0]));
-    return { ...this.#cache.statistics, forms: this.#forms.size, returns: returns as EngineStatistics["returns"] };
+    return { ...this.#cache.statistics, forms: this.#forms.size, dispatcherOperations: this.#dispatcherOperations, returns: returns as EngineStatistics["returns"] };
   }
   context(): VcpuContext {
     return this.#state.context();

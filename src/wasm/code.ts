@@ -13,6 +13,8 @@ export class Code {
   readonly #locals: ValueType[] = [];
   readonly #parameters: number;
   #depth = 0;
+  /** Instructions so far. */
+  operations = 0;
 
   constructor(parameters: number) {
     this.#parameters = parameters;
@@ -25,6 +27,7 @@ export class Code {
   }
 
   #opcode(opcode: number): void {
+    this.operations += 1;
     if (opcode > 0xff) {
       this.#code.u8(opcode >> 12);
       this.#code.unsigned(opcode & 0xfff);
@@ -56,22 +59,22 @@ export class Code {
   }
 
   i32(value: number): void {
-    this.#code.u8(0x41);
+    this.#opcode(0x41);
     this.#code.signed32(value);
   }
 
   i64(value: bigint): void {
-    this.#code.u8(0x42);
+    this.#opcode(0x42);
     this.#code.signed64(value);
   }
 
   f32(value: number): void {
-    this.#code.u8(0x43);
+    this.#opcode(0x43);
     this.#code.f32(value);
   }
 
   f64(value: number): void {
-    this.#code.u8(0x44);
+    this.#opcode(0x44);
     this.#code.f64(value);
   }
 
@@ -82,22 +85,22 @@ export class Code {
   }
 
   get(local: number): void {
-    this.#code.u8(0x20);
+    this.#opcode(0x20);
     this.#code.unsigned(local);
   }
 
   set(local: number): void {
-    this.#code.u8(0x21);
+    this.#opcode(0x21);
     this.#code.unsigned(local);
   }
 
   tee(local: number): void {
-    this.#code.u8(0x22);
+    this.#opcode(0x22);
     this.#code.unsigned(local);
   }
 
   #open(opcode: number, result?: ValueType): Label {
-    this.#code.u8(opcode);
+    this.#opcode(opcode);
     this.#code.u8(result === undefined ? 0x40 : ValueType[result]);
     this.#depth += 1;
     return { depth: this.#depth };
@@ -116,51 +119,51 @@ export class Code {
   }
 
   else(): void {
-    this.#code.u8(0x05);
+    this.#opcode(0x05);
   }
 
   /** Closes the innermost block, loop or if. */
   end(): void {
-    this.#code.u8(0x0b);
+    this.#opcode(0x0b);
     this.#depth -= 1;
   }
 
   br(label: Label): void {
-    this.#code.u8(0x0c);
+    this.#opcode(0x0c);
     this.#code.unsigned(this.#depth - label.depth);
   }
 
   brIf(label: Label): void {
-    this.#code.u8(0x0d);
+    this.#opcode(0x0d);
     this.#code.unsigned(this.#depth - label.depth);
   }
 
   brTable(labels: readonly Label[], otherwise: Label): void {
-    this.#code.u8(0x0e);
+    this.#opcode(0x0e);
     this.#code.unsigned(labels.length);
     for (const label of labels) this.#code.unsigned(this.#depth - label.depth);
     this.#code.unsigned(this.#depth - otherwise.depth);
   }
 
   call(index: number): void {
-    this.#code.u8(0x10);
+    this.#opcode(0x10);
     this.#code.unsigned(index);
   }
 
   returnCall(index: number): void {
-    this.#code.u8(0x12);
+    this.#opcode(0x12);
     this.#code.unsigned(index);
   }
 
   /** Calls through table 0; `type` is a type index of the module. */
   callIndirect(type: number): void {
-    this.#code.u8(0x11);
+    this.#opcode(0x11);
     this.#code.unsigned(type);
     this.#code.u8(0);
   }
 
   returnCallIndirect(type: number): void {
-    this.#code.u8(0x13);
+    this.#opcode(0x13);
     this.#code.unsigned(type);
     this.#code.u8(0);
   }
