@@ -61,3 +61,26 @@ export function setScratch(ir: Semantics, { significand, head }: Extended, flags
   ir.set(State.scratch + 8, ir.trunc(head, "i16"));
   return ir.hold(when(ir, ir.ne(ir.and(flags, Exception.denormal), 0), Hint.denormal));
 }
+
+/** A memory operand of 80 bits. */
+export function loadWide(ir: Semantics, source: Operand): Extended {
+  const address = operandAddress(ir, source, 10, "read");
+  return { significand: ir.load("i64", address), head: ir.zext(ir.load("i16", ir.add(address, 8)), "i32") };
+}
+
+/** Stores 80 bits where the condition holds; memory has to be writable in any case. */
+export function storeWide(
+  ir: Semantics,
+  destination: Operand,
+  { significand, head }: Extended,
+  condition: Value,
+): void {
+  const address = operandAddress(ir, destination, 10, "write");
+  // Its alignment is that of 8 bytes. Intel SDM Vol. 3A, "Interrupt 17—Alignment Check Exception".
+  ir.probeWrite(address, 8);
+  ir.probeWrite(address, 10);
+  ir.if(condition, () => {
+    ir.store(address, significand);
+    ir.store(ir.add(address, 8), ir.trunc(head, "i16"));
+  });
+}

@@ -54,8 +54,10 @@ import * as x87Arithmetic from "./x87-arithmetic.ts";
 import * as x87Compare from "./x87-compare.ts";
 import * as x87Constants from "./x87-constants.ts";
 import * as x87Control from "./x87-control.ts";
+import * as x87Decimal from "./x87-decimal.ts";
 import * as x87Environment from "./x87-environment.ts";
 import * as x87Move from "./x87-move.ts";
+import * as x87Scale from "./x87-scale.ts";
 import * as x87Stack from "./x87-stack.ts";
 
 /** The instruction set, a family a file. */
@@ -115,7 +117,9 @@ export const instructions: readonly Instruction[] = [
   x87Compare,
   x87Constants,
   x87Control,
+  x87Decimal,
   x87Environment,
   x87Move,
+  x87Scale,
   x87Stack,
 ].flatMap((family) => Object.values(family).filter((member) => typeof member === "object"));

@@ -19,7 +19,7 @@ import {
 import type { Semantics } from "../semantics.ts";
 import { indefinite } from "../softfloat/extended.ts";
 import { Rounding } from "../softfloat/format.ts";
-import { beginX87, loadNumber, operandAddress, setPointers } from "../x87-operands.ts";
+import { beginX87, loadNumber, loadWide, setPointers, storeWide } from "../x87-operands.ts";
 import type { MemoryKind } from "../x87-operands.ts";
 
 /** Loads, stores and moves between registers. Intel SDM Vol. 1, "x87 FPU Data Transfer Instructions". */
@@ -48,9 +48,7 @@ export const fldExtended = instruction({
   feature,
   semantics(ir, source) {
     beginX87(ir);
-    const address = operandAddress(ir, source, 10, "read");
-    const significand = ir.load("i64", address);
-    const head = ir.zext(ir.load("i16", ir.add(address, 8)), "i32");
+    const { significand, head } = loadWide(ir, source);
     setPointers(ir, source);
     ir.call(push, significand, head, ir.const("i32", 0));
   },
@@ -167,14 +165,11 @@ export const fstpExtended = instruction({
     const nan = indefinite(ir);
     const flags = ir.hold(ir.select(empty, ir.const("i32", underflowFlags), ir.const("i32", 0)));
     const storable = mayStore(ir, flags);
-    const address = operandAddress(ir, destination, 10, "write");
-    // Its alignment is that of 8 bytes. Intel SDM Vol. 3A, "Interrupt 17—Alignment Check Exception".
-    ir.probeWrite(address, 8);
-    ir.probeWrite(address, 10);
-    ir.if(storable, () => {
-      ir.store(address, ir.select(empty, nan.significand, significand));
-      ir.store(ir.add(address, 8), ir.trunc(ir.select(empty, nan.head, head), "i16"));
-    });
+    const value = {
+      significand: ir.select(empty, nan.significand, significand),
+      head: ir.select(empty, nan.head, head),
+    };
+    storeWide(ir, destination, value, storable);
     setPointers(ir, destination);
     concluded(ir, flags);
     ir.if(storable, () => pop(ir));

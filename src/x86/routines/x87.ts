@@ -23,7 +23,7 @@ export const Status = {
 } as const;
 /** An operand's register is empty: invalid, and a fault of the stack. */
 export const underflowFlags = Exception.invalid | Status.stackFault;
-const overflowFlags = underflowFlags | Status.c1;
+export const overflowFlags = underflowFlags | Status.c1;
 /** Exceptions of operands: where one is not masked there is no result. */
 const ofOperands = Exception.invalid | Exception.denormal | Exception.zeroDivide;
 
@@ -175,7 +175,7 @@ export const stackUnderflow = routine(
 );
 
 /** Makes of an extended routine of two numbers one of slots: (destination, a, b, hints) → i32, whether there is a result. */
-function ofSlots(soft: Routine): Routine {
+export function ofSlots(soft: Routine): Routine {
   const parameters = ["i32", "i32", "i32", "i32"] as const;
   return routine(
     `x87.${soft.name}`,
@@ -203,7 +203,7 @@ export const x87Arithmetic = {
 };
 
 /** Makes of an extended routine of one number one that changes ST(0): () → i32, whether there is a result. */
-function ofTop(soft: Routine): Routine {
+export function ofTop(soft: Routine): Routine {
   return routine(`x87.${soft.name}`, { parameters: [], results: ["i32"], faults: true }, builder, (ir) => {
     const slot = stackSlot(ir, 0);
     ir.if(isStackEmpty(ir, 0), () => ir.return(ir.call(stackUnderflow, slot)[0]!));
