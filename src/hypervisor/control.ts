@@ -7,7 +7,7 @@ import { domainId } from "../abi/types.ts";
 import { GNTST } from "../abi/grant_table.ts";
 import type { Domain, Hypervisor } from "./domain.ts";
 import { closeAllPorts } from "./event-table.ts";
-import { pinGrant, unpinGrant } from "./grant-table.ts";
+import { pinGrant, releaseGrants, unpinGrant } from "./grant-table.ts";
 import type { Access } from "./grant-table.ts";
 import { frameBytes } from "./p2m.ts";
 
@@ -39,13 +39,18 @@ export function mapGrant(granter: Domain, ref: number, access: Access): MappedGr
 }
 
 /**
- * Ends a domain and gives its place to others: ports are closed, peers become unbound, locks that its threads died with
- * are opened. Its threads must be gone: call {@link Domain.stop}, wait for their loops to return, or kill them.
+ * Ends a domain and gives its place to others: ports are closed, peers become unbound, its uses of others' grants end,
+ * locks that its threads died with are opened. Others that have its pages mapped keep what they held: their threads are
+ * asked to look, and let go of its memory. Its own threads must be gone: call {@link Domain.stop}, wait for their loops to
+ * return, or kill them.
  */
 export function destroyDomain(hypervisor: Hypervisor, domain: Domain): void {
   domain.stop();
   hypervisor.heap.breakLocks(domain.slot);
   closeAllPorts(domain);
+  const others = [...hypervisor.views()].filter((other) => other !== domain && other.id !== 0 && other.exists);
+  for (const other of others) if (other.hasMemory) releaseGrants(other, domain.id);
   hypervisor.heap.withDomains(() => hypervisor.heap.freeSlot(domain.slot));
-  hypervisor.forget(domain.id);
+  hypervisor.forgetGone();
+  for (const other of others) other.kickAll();
 }

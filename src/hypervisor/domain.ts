@@ -32,6 +32,12 @@ export interface DomainConfig {
   readonly grantFrames?: number;
 }
 
+/**
+ * Gets this thread the memory of another domain that exists. May block.
+ * @returns undefined for a domain without memory, or where it cannot be had.
+ */
+export type FindMemory = (id: DomainId) => DomainMemory | undefined;
+
 /** Reaches one vCPU's attention words. @returns undefined on threads that do not have them. */
 export type FindAttention = (vcpu: number) => Attention | undefined;
 
@@ -40,14 +46,17 @@ export class Hypervisor {
   readonly heap: Heap;
   /** Nanoseconds since some moment, never going back, the same on all threads. */
   readonly monotonic: () => number;
+  readonly findMemory: FindMemory;
   readonly #views = new Map<DomainId, Domain>();
 
-  constructor(heap: Heap, monotonic: () => number) {
+  /** @param findMemory for threads that are not given every domain's memory; see {@link Domain.hasMemory}. */
+  constructor(heap: Heap, monotonic: () => number, findMemory: FindMemory = () => undefined) {
     this.heap = heap;
     this.monotonic = monotonic;
+    this.findMemory = findMemory;
   }
 
-  /** The domain of this id, without its memory unless this thread was given it. @returns undefined when none exists. */
+  /** The domain of this id. @returns undefined when none exists. */
   find(id: DomainId): Domain | undefined {
     const view = this.#views.get(id);
     if (view !== undefined && view.exists) return view;
@@ -70,9 +79,9 @@ export class Hypervisor {
     return this.#views.values();
   }
 
-  /** Forgets a domain that was destroyed. */
-  forget(id: DomainId): void {
-    this.#views.delete(id);
+  /** Lets go of domains that were destroyed, and of their memory. */
+  forgetGone(): void {
+    for (const [id, view] of this.#views) if (!view.exists) this.#views.delete(id);
   }
 }
 
@@ -82,9 +91,12 @@ export class Domain {
   readonly heap: Heap;
   readonly slot: Slot;
   readonly id: DomainId;
+  /** No other domain has or will have it. */
+  readonly serial: number;
   /** The index of the domain's first word in the heap. */
   readonly base: number;
-  readonly #memory: DomainMemory | undefined;
+  #memory: DomainMemory | undefined;
+  #asked = false;
   readonly #attention: FindAttention;
 
   constructor(hypervisor: Hypervisor, slot: Slot, memory?: DomainMemory, attention: FindAttention = () => undefined) {
@@ -94,6 +106,7 @@ export class Domain {
     this.slot = slot;
     this.base = heap.domain(slot);
     this.id = domainId(heap.load(this.base + DOMAIN.id));
+    this.serial = heap.load(this.base + DOMAIN.serial);
     this.#memory = memory;
     this.#attention = attention;
   }
@@ -117,11 +130,15 @@ export class Domain {
 
   /** Whether this is still the domain that the view was made for. */
   get exists(): boolean {
-    return this.get(DOMAIN.id) === this.id && this.state !== DomainState.free;
+    return this.get(DOMAIN.serial) === this.serial && this.state !== DomainState.free;
   }
 
-  /** Whether this thread can reach the domain's memory. */
+  /** Whether this thread can reach the domain's memory. It asks for it once; the caller holds no lock. */
   get hasMemory(): boolean {
+    if (this.#memory === undefined && !this.#asked) {
+      this.#asked = true;
+      this.#memory = this.hypervisor.findMemory(this.id);
+    }
     return this.#memory !== undefined;
   }
 

@@ -10,15 +10,19 @@ import { domainId } from "../abi/types.ts";
 import type { DomainId } from "../abi/types.ts";
 import type { Domain } from "./domain.ts";
 import { DOMAIN, GRANT, MAX_STATUS_FRAMES } from "./heap.ts";
-import { allocateFrame, frameBytes } from "./p2m.ts";
+import { allocateFrame, frameBytes, freeFrameLocked } from "./p2m.ts";
 
 /** What a mapper will do with a page. */
 export type Access = "read" | "write";
 
-/** A pinned grant: which frame, and which part of it may be used. Only copies may use less than a whole frame. */
-export interface PinnedGrant {
+/** A use of a grant, which {@link unpinGrant} ends. */
+export interface GrantUse {
   readonly ref: number;
   readonly access: Access;
+}
+
+/** A pinned grant: which frame, and which part of it may be used. Only copies may use less than a whole frame. */
+export interface PinnedGrant extends GrantUse {
   readonly frame: number;
   readonly gfn: number;
   readonly offset: number;
@@ -100,10 +104,12 @@ export function pinsOf(domain: Domain, ref: number): number {
 /**
  * Uses a grant: checks the entry against the mapper, marks it as being read or written, and pins it.
  * @returns the pinned grant, or a GNTST below zero: bad_gntref for a reference the table does not have; general_error
- * where the entry does not allow this; bad_page where it names no RAM; no_space when it is mapped too often.
+ * where the entry does not allow this; bad_page where it names no RAM; no_space when it is mapped too often; bad_domain
+ * when the granter has gone.
  */
 export function pinGrant(granter: Domain, by: DomainId, ref: number, access: Access): PinnedGrant | GNTST {
   return granter.heap.locked(granter.base + DOMAIN.memoryLock, () => {
+    if (!granter.exists) return GNTST.bad_domain;
     if (ref >= grantEntries(granter)) return GNTST.bad_gntref;
     const pins = pinWord(granter, ref, GRANT.pins);
     if (pins !== 0 && pinWord(granter, ref, GRANT.domain) !== by) return GNTST.general_error;
@@ -126,6 +132,8 @@ export function pinGrant(granter: Domain, by: DomainId, ref: number, access: Acc
       setPinWord(granter, ref, GRANT.gfn, gfn);
       setPinWord(granter, ref, GRANT.frame, frame);
       setPinWord(granter, ref, GRANT.domain, by);
+      setPinWord(granter, ref, GRANT.orphan, 0);
+      granter.set(DOMAIN.pinnedEnd, Math.max(granter.get(DOMAIN.pinnedEnd), ref + 1));
       Atomics.add(granter.heap.words, granter.base + DOMAIN.grantsInUse, 1);
     }
     setPinWord(granter, ref, GRANT.pins, pins + (access === "write" ? WRITER : 1));
@@ -133,16 +141,38 @@ export function pinGrant(granter: Domain, by: DomainId, ref: number, access: Acc
   });
 }
 
-/** Ends one use of a grant. The last reader and the last writer clear their mark, for the guest to see. */
-export function unpinGrant(granter: Domain, grant: PinnedGrant): void {
+/**
+ * Ends one use of a grant. The last reader and the last writer clear their mark, for the guest to see. Of a granter that
+ * is gone nothing is left to end.
+ */
+export function unpinGrant(granter: Domain, { ref, access }: GrantUse): void {
   granter.heap.locked(granter.base + DOMAIN.memoryLock, () => {
-    const pins = pinWord(granter, grant.ref, GRANT.pins) - (grant.access === "write" ? WRITER : 1);
-    setPinWord(granter, grant.ref, GRANT.pins, pins);
-    if (grant.access === "write" && pins >>> 16 === 0) unmarkEntry(granter, grant.ref, GTF.writing);
-    if (pins !== 0) return;
-    unmarkEntry(granter, grant.ref, GTF.reading);
-    Atomics.sub(granter.heap.words, granter.base + DOMAIN.grantsInUse, 1);
+    if (!granter.exists) return;
+    const pins = pinWord(granter, ref, GRANT.pins) - (access === "write" ? WRITER : 1);
+    setPinWord(granter, ref, GRANT.pins, pins);
+    if (access === "write" && pins >>> 16 === 0) unmarkEntry(granter, ref, GTF.writing);
+    if (pins === 0) endUse(granter, ref);
   });
+}
+
+/** Ends all uses that a domain which is gone has made of another's grants. Xen: gnttab_release_mappings() */
+export function releaseGrants(granter: Domain, by: DomainId): void {
+  if (granter.get(DOMAIN.grantsInUse) === 0) return;
+  granter.heap.locked(granter.base + DOMAIN.memoryLock, () => {
+    for (let ref = granter.get(DOMAIN.pinnedEnd) - 1; ref >= 0; ref--) {
+      if (pinsOf(granter, ref) === 0 || pinWord(granter, ref, GRANT.domain) !== by) continue;
+      setPinWord(granter, ref, GRANT.pins, 0);
+      unmarkEntry(granter, ref, GTF.writing);
+      endUse(granter, ref);
+    }
+  });
+}
+
+/** An entry's last pin has gone: the guest may know, and what it gave back meanwhile is free. */
+function endUse(granter: Domain, ref: number): void {
+  unmarkEntry(granter, ref, GTF.reading);
+  if (Atomics.sub(granter.heap.words, granter.base + DOMAIN.grantsInUse, 1) === 1) granter.set(DOMAIN.pinnedEnd, 0);
+  if (pinWord(granter, ref, GRANT.orphan) !== 0) freeFrameLocked(granter, pinWord(granter, ref, GRANT.frame));
 }
 
 interface Entry {

@@ -2,6 +2,7 @@
 
 import { XEN_PAGE_SIZE } from "../abi/xen.ts";
 import type { DomainMemory, Vcpu } from "../engine/engine.ts";
+import type { ForeignMemory } from "./foreign.ts";
 
 const ADDRESS_MASK = (1n << 64n) - 1n;
 
@@ -25,21 +26,34 @@ function pieces(
 }
 
 /** Copies from the guest. @returns false when any byte cannot be read: -EFAULT. */
-export function copyFromGuest(vcpu: Vcpu, memory: DomainMemory, linear: bigint, into: Uint8Array): boolean {
+export function copyFromGuest(
+  vcpu: Vcpu,
+  memory: DomainMemory,
+  linear: bigint,
+  into: Uint8Array,
+  foreign?: ForeignMemory,
+): boolean {
+  const read = (address: number, bytes: Uint8Array): boolean =>
+    memory.read(address, bytes) || (foreign?.copyFrom(address, bytes) ?? false);
   // Nearly every argument lies in one page, on a 64-bit kernel's stack.
   if (vcpu.codeSize === 64 && Number(linear & 0xfffn) + into.length <= XEN_PAGE_SIZE) {
     const physical = vcpu.translate(linear, "read");
-    return physical !== undefined && memory.read(physical, into);
+    return physical !== undefined && read(physical, into);
   }
-  return pieces(vcpu, linear, into.length, "read", (address, from, to) =>
-    memory.read(address, into.subarray(from, to)),
-  );
+  return pieces(vcpu, linear, into.length, "read", (address, from, to) => read(address, into.subarray(from, to)));
 }
 
 /** Copies to the guest. @returns false when a byte cannot be written; those before it may have been. */
-export function copyToGuest(vcpu: Vcpu, memory: DomainMemory, linear: bigint, from: Uint8Array): boolean {
+export function copyToGuest(
+  vcpu: Vcpu,
+  memory: DomainMemory,
+  linear: bigint,
+  from: Uint8Array,
+  foreign?: ForeignMemory,
+): boolean {
   return pieces(vcpu, linear, from.length, "write", (address, begin, end) => {
-    if (!memory.write(address, from.subarray(begin, end))) return false;
+    const bytes = from.subarray(begin, end);
+    if (!memory.write(address, bytes)) return foreign?.copyTo(address, bytes) ?? false;
     memory.externallyWritten(Math.floor(address / XEN_PAGE_SIZE));
     return true;
   });

@@ -145,7 +145,8 @@ export class Machine {
   /** Nanoseconds. The domain's system time is 1,000,000 less. */
   now = 1_000_000;
 
-  constructor(options: Partial<DomainConfig> = {}) {
+  /** @param beside a machine whose hypervisor this domain is to share. */
+  constructor(options: Partial<DomainConfig> = {}, beside?: Machine) {
     const ram = 2 ** 20;
     this.config = {
       vcpus: 1,
@@ -154,8 +155,8 @@ export class Machine {
       handle: Array.from({ length: 16 }, (_, i) => i),
       ...options,
     };
-    this.hypervisor = new Hypervisor(createHeap(4), () => this.now);
-    this.control = createControlDomain(this.hypervisor);
+    this.hypervisor = beside?.hypervisor ?? new Hypervisor(createHeap(4), () => this.now);
+    this.control = beside?.control ?? createControlDomain(this.hypervisor);
     this.memory = fakeMemory(ram / 4096 + 128);
     this.attention = new FakeAttention((milliseconds) => (this.now += milliseconds * 1e6));
     const attention = (vcpu: number): Attention | undefined => (vcpu === 0 ? this.attention : undefined);

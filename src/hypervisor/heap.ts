@@ -19,6 +19,8 @@ export const MAX_GRANT_FRAMES = 64;
 export const MAX_GRANTS = MAX_GRANT_FRAMES * 512;
 /** Frames of version 2 status words: 2048 in each, for 256 entries a frame. */
 export const MAX_STATUS_FRAMES = MAX_GRANT_FRAMES / 8;
+/** Grants of others that a domain may have mapped at once. */
+export const MAX_MAPPINGS = 8192;
 /** Pages of FIFO event words that a guest may add, 1024 words in each. */
 export const MAX_EVENT_ARRAYS = 128;
 
@@ -46,6 +48,9 @@ const HEADER = words([
   /** Changes, and is notified, when domain 0 or the control thread has something to do. */
   ["doorbell", 1],
   ["lastDomain", 1],
+  ["lastSerial", 1],
+  /** How many domains have gone. */
+  ["departures", 1],
 ]);
 
 /** Words of one event channel. State 0 is free; others are EVTCHNSTAT values, or {@link RESERVED_PORT}. */
@@ -105,6 +110,8 @@ export const DOMAIN = words([
   /** A double: what the hosts' clock showed when the domain first ran. Nanoseconds. */
   ["epoch", 2],
   ["id", 1],
+  /** Tells domains apart that have had the same id. */
+  ["serial", 1],
   /** {@link DomainState} */
   ["state", 1],
   ["pauseCount", 1],
@@ -117,7 +124,7 @@ export const DOMAIN = words([
   ["vmAssist", 1],
   /** Guards delivery into the guest's event structures. */
   ["deliveryLock", 1],
-  /** Guards the p2m, the frame lists and the grant table. */
+  /** Guards the p2m, the frame lists, the grant table and the mappings. */
   ["memoryLock", 1],
   ["portLimit", 1],
   ["fifo", 1],
@@ -140,6 +147,12 @@ export const DOMAIN = words([
   ["statusFrame", MAX_STATUS_FRAMES],
   ["statusGfn", MAX_STATUS_FRAMES],
   ["grantsInUse", 1],
+  /** References at and above this have not been in use. */
+  ["pinnedEnd", 1],
+  /** Handles at and above this have not been in use; where to look for a free one; how often mappings have changed. */
+  ["mappingEnd", 1],
+  ["nextMapping", 1],
+  ["mappingGeneration", 1],
   ["params", HVM_NR_PARAMS * 2],
   /** vCPUs that another domain's thread wants woken: the control thread forwards it. */
   ["kicks", MAX_VCPUS / 32],
@@ -156,13 +169,32 @@ export const GRANT = words([
   ["frame", 1],
   ["gfn", 1],
   ["domain", 1],
+  /** 1 when the granter has given the frame back meanwhile: it is free when the last pin goes. */
+  ["orphan", 1],
+]);
+
+/** Words of a grant that the domain has mapped: Xen's struct grant_mapping. */
+export const MAPPING = words([
+  /** The granter's id plus one; 0 for a handle that is free. */
+  ["granter", 1],
+  ["granterSerial", 1],
+  ["ref", 1],
+  /** 1 for reading only, 2 for writing too. */
+  ["access", 1],
+  /** The mapper's guest frame, and the machine frame in the granter's memory. */
+  ["gfn", 1],
+  ["frame", 1],
+  ["granterGfn", 1],
+  /** Tells mappings apart that have had the same handle. */
+  ["stamp", 1],
 ]);
 
 const VCPU_WORDS = alignUp(VCPU.size, 2);
 const VCPUS_AT = alignUp(DOMAIN.size, 2);
 const PORTS_AT = VCPUS_AT + MAX_VCPUS * VCPU_WORDS;
 const GRANTS_AT = PORTS_AT + MAX_PORTS * PORT.size;
-const DOMAIN_WORDS = GRANTS_AT + MAX_GRANTS * GRANT.size;
+const MAPPINGS_AT = GRANTS_AT + MAX_GRANTS * GRANT.size;
+const DOMAIN_WORDS = MAPPINGS_AT + MAX_MAPPINGS * MAPPING.size;
 const DOMAIN_STRIDE = alignUp(DOMAIN_WORDS, 2);
 const DOMAINS_AT = alignUp(HEADER.size, 16);
 const MAGIC = 0x786e6c31;
@@ -209,6 +241,10 @@ export class Heap {
 
   grant(slot: Slot, ref: number): number {
     return this.domain(slot) + GRANTS_AT + ref * GRANT.size;
+  }
+
+  mapping(slot: Slot, handle: number): number {
+    return this.domain(slot) + MAPPINGS_AT + handle * MAPPING.size;
   }
 
   load(index: number): number {
@@ -263,7 +299,8 @@ export class Heap {
     try {
       return work();
     } finally {
-      Atomics.store(this.words, index, 0);
+      // Not if somebody else has it by now: the lock of a domain that is gone begins anew with the next in its place.
+      Atomics.compareExchange(this.words, index, this.holder, 0);
     }
   }
 
@@ -285,9 +322,19 @@ export class Heap {
     for (const lock of locks) Atomics.compareExchange(this.words, lock, this.holderOf(slot), 0);
   }
 
-  /** Gives a slot back. Nothing may use the domain any more. */
+  /**
+   * Gives a slot back. The domain's threads are gone; others that are at its grants finish first, and later ones see,
+   * under the lock, that the domain does not exist any more.
+   */
   freeSlot(slot: Slot): void {
-    this.store(this.domain(slot) + DOMAIN.state, DomainState.free);
+    const at = this.domain(slot);
+    this.locked(at + DOMAIN.memoryLock, () => this.store(at + DOMAIN.state, DomainState.free));
+    Atomics.add(this.words, HEADER.departures, 1);
+  }
+
+  /** How many domains have gone: threads that see another number than before let go of what they have of those. */
+  get departures(): number {
+    return this.load(HEADER.departures);
   }
 
   /** Takes a free slot for a domain. @returns undefined when all are taken. Call inside {@link Heap.withDomains}. */
@@ -297,6 +344,7 @@ export class Heap {
       if (this.load(at + DOMAIN.state) !== DomainState.free) continue;
       this.words.fill(0, at, at + DOMAIN_WORDS);
       this.store(at + DOMAIN.id, id);
+      this.store(at + DOMAIN.serial, Atomics.add(this.words, HEADER.lastSerial, 1) + 1);
       this.store(at + DOMAIN.state, DomainState.building);
       return slot;
     }

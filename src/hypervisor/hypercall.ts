@@ -10,6 +10,7 @@ import type { DomainId } from "../abi/types.ts";
 import type { Struct } from "../bits/struct.ts";
 import type { Domain } from "./domain.ts";
 import { copyFromGuest, copyToGuest } from "./guest-access.ts";
+import { VCPU } from "./heap.ts";
 import type { VirtualCpu } from "./virtual-cpu.ts";
 
 /**
@@ -37,6 +38,16 @@ export interface Caller {
   findDomain(id: DomainId): Domain | undefined;
   /** Whether the caller may change things of this domain: its own, or any for domain 0. */
   mayControl(domain: Domain): boolean;
+}
+
+/** Translations that led to frames which are gone are dropped on every vCPU before the guest runs on. */
+export function flushAll({ cpu, domain, vcpu: caller }: Caller): void {
+  cpu.vcpu.flushTlb();
+  for (let vcpu = 0; vcpu < domain.vcpus; vcpu++) {
+    if (vcpu === caller) continue;
+    domain.vcpuSet(vcpu, VCPU.flush, 1);
+    domain.kick(vcpu);
+  }
 }
 
 /** What is done about one sub-operation. Ends up in docs/hypercalls.md. */
@@ -161,11 +172,13 @@ class Call implements Caller {
 
   copyIn(address: bigint, length: number): Uint8Array<ArrayBuffer> | undefined {
     const bytes = new Uint8Array(length);
-    return copyFromGuest(this.cpu.vcpu, this.domain.memory, address, bytes) ? bytes : undefined;
+    const { cpu, domain } = this;
+    return copyFromGuest(cpu.vcpu, domain.memory, address, bytes, cpu.foreign) ? bytes : undefined;
   }
 
   copyOut(address: bigint, bytes: Uint8Array): boolean {
-    return copyToGuest(this.cpu.vcpu, this.domain.memory, address, bytes);
+    const { cpu, domain } = this;
+    return copyToGuest(cpu.vcpu, domain.memory, address, bytes, cpu.foreign);
   }
 
   findDomain(id: DomainId): Domain | undefined {

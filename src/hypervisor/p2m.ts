@@ -10,7 +10,7 @@ import { XEN_PAGE_SHIFT, XEN_PAGE_SIZE } from "../abi/xen.ts";
 import { P2mType } from "../engine/engine.ts";
 import type { MachineFrame } from "../engine/engine.ts";
 import type { Domain, MemoryRange } from "./domain.ts";
-import { DOMAIN } from "./heap.ts";
+import { DOMAIN, GRANT } from "./heap.ts";
 
 /** RAM of a PVH domain ends here and goes on at 4 GiB: what lies between holds ACPI tables, special pages, the LAPIC. */
 export const LOW_RAM_END = 0xfc000000;
@@ -39,9 +39,14 @@ export function ramRanges(ram: number): readonly MemoryRange[] {
   return ranges;
 }
 
-/** Whether a frame number of the guest can lead anywhere: the p2m has a slot for it, and it is not the LAPIC's. */
+/**
+ * Whether a frame number of the guest can be made to lead anywhere: the p2m has a slot for it, and it is neither the
+ * LAPIC's nor that of a mapped grant, which only unmapping frees. Xen: p2m_add_page()
+ */
 export function isPlaceable(domain: Domain, gfn: number): boolean {
-  return gfn < domain.memory.p2mFrames && gfn !== LAPIC_ADDRESS >>> XEN_PAGE_SHIFT;
+  const { memory } = domain;
+  if (gfn >= memory.p2mFrames || gfn === LAPIC_ADDRESS >>> XEN_PAGE_SHIFT) return false;
+  return memory.p2mType(gfn) !== P2mType.foreign;
 }
 
 /** Live bytes of a machine frame. */
@@ -76,13 +81,26 @@ export function allocateFrame(domain: Domain): MachineFrame | undefined {
   });
 }
 
-/** Gives a frame back. Nothing of the guest's may lead to it any more. */
+/**
+ * Gives a frame back; nothing in the guest's p2m leads to it any more. One that is pinned by a grant stays as it is until
+ * the last pin goes: who mapped it must never find something else there.
+ */
 export function freeFrame(domain: Domain, frame: MachineFrame): void {
-  domain.heap.locked(domain.base + DOMAIN.memoryLock, () => {
-    const view = new DataView(domain.memory.bytes.buffer, frame * XEN_PAGE_SIZE, XEN_PAGE_SIZE);
-    view.setUint32(0, domain.get(DOMAIN.freeFrame), true);
-    domain.set(DOMAIN.freeFrame, frame);
-  });
+  domain.heap.locked(domain.base + DOMAIN.memoryLock, () => freeFrameLocked(domain, frame));
+}
+
+/** {@link freeFrame} for callers that hold the domain's memory lock. */
+export function freeFrameLocked(domain: Domain, frame: MachineFrame): void {
+  const { heap, slot } = domain;
+  for (let ref = domain.get(DOMAIN.pinnedEnd) - 1; ref >= 0; ref--) {
+    const at = heap.grant(slot, ref);
+    if (heap.load(at + GRANT.pins) === 0 || heap.load(at + GRANT.frame) !== frame) continue;
+    heap.store(at + GRANT.orphan, 1);
+    return;
+  }
+  const view = new DataView(domain.memory.bytes.buffer, frame * XEN_PAGE_SIZE, XEN_PAGE_SIZE);
+  view.setUint32(0, domain.get(DOMAIN.freeFrame), true);
+  domain.set(DOMAIN.freeFrame, frame);
 }
 
 /** Points a guest frame at a machine frame, and remembers the highest guest frame in use. */

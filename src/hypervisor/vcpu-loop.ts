@@ -119,6 +119,7 @@ function takeRequests(cpu: VirtualCpu, vcpu: Vcpu): void {
   const { domain, index } = cpu;
   const at = domain.heap.vcpu(domain.slot, index);
   if (Atomics.exchange(domain.heap.words, at + VCPU.flush, 0) !== 0) vcpu.flushTlb();
+  cpu.foreign.settle();
   cpu.takeInterrupts();
   const requests = Atomics.exchange(domain.heap.words, at + VCPU.requests, 0);
   if (requests === 0) return;

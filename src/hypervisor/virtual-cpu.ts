@@ -11,8 +11,7 @@ import type { Domain, DomainConfig } from "./domain.ts";
 import { deliver, markEventsPending, upcallPending } from "./event-channels.ts";
 import type { Upcall } from "./event-channels.ts";
 import { takeRaised, virqPort } from "./event-table.ts";
-import type { ForeignMemory } from "./foreign.ts";
-import type { PinnedGrant } from "./grant-table.ts";
+import { ForeignMemory } from "./foreign.ts";
 import { DOMAIN, VCPU } from "./heap.ts";
 import { fillHypercallPage } from "./hypercall-page.ts";
 import { liveInputs } from "./inputs.ts";
@@ -29,15 +28,6 @@ export interface VcpuHost {
   readonly record?: Recorder;
   /** Bytes for the hypervisor's console: console_io, and port 0xe9. */
   readonly console?: (bytes: Uint8Array) => void;
-  /** Memory of other domains that this one may map grants of, if the worker has any. */
-  readonly foreign?: ForeignMemory;
-}
-
-/** A grant in the guest's p2m. */
-export interface GrantMapping {
-  readonly granter: Domain;
-  readonly grant: PinnedGrant;
-  readonly gfn: number;
 }
 
 /** The port of the debug console. Reading it returns its number, by which guests find it. */
@@ -63,8 +53,8 @@ export class VirtualCpu {
   blocked = false;
   /** Ports that end a SCHEDOP_poll. */
   pollPorts: readonly number[] = [];
-  /** Grants that the guest has mapped through this vCPU, by handle. */
-  readonly mappings = new Map<number, GrantMapping>();
+  /** Granted pages in the guest's p2m. */
+  readonly foreign: ForeignMemory;
   /** The guest has asked to give way. */
   yielded = false;
   #vcpu: Vcpu | undefined;
@@ -75,6 +65,7 @@ export class VirtualCpu {
     this.index = index;
     this.config = config;
     this.host = host;
+    this.foreign = new ForeignMemory(domain);
     domain.heap.holder = domain.heap.holderOf(domain.slot);
     this.#inputs = this.#live();
     this.lapic = new Lapic(index, {
@@ -254,7 +245,7 @@ export class VirtualCpu {
   }
 
   #createPlatform(policy: CpuidPolicy): Platform {
-    const { lapic, msrs, host } = this;
+    const { foreign, lapic, msrs, host } = this;
     return {
       cpuid: (leaf, subleaf) => {
         const osxsave = leaf === 1 && (this.vcpu.context().cr4 & CR4_OSXSAVE) !== 0n;
@@ -269,12 +260,11 @@ export class VirtualCpu {
       },
       mmioRead: (address, size) => {
         if (lapic.claims(address)) return BigInt(lapic.read(address % XEN_PAGE_SIZE, size));
-        const foreign = host.foreign?.read(Math.floor(address / XEN_PAGE_SIZE), address % XEN_PAGE_SIZE, size);
-        return foreign ?? (1n << BigInt(size * 8)) - 1n;
+        return foreign.read(address, size) ?? (1n << BigInt(size * 8)) - 1n;
       },
       mmioWrite: (address, size, value) => {
         if (lapic.claims(address)) lapic.write(address % XEN_PAGE_SIZE, size, Number(BigInt.asUintN(32, value)));
-        else host.foreign?.write(Math.floor(address / XEN_PAGE_SIZE), address % XEN_PAGE_SIZE, size, value);
+        else foreign.write(address, size, value);
       },
       timestamp: () => this.timestamp(),
     };

@@ -1,8 +1,8 @@
 /**
  * HYPERVISOR_grant_table_op(cmd, uop, count). xen/include/public/grant_table.h; xen/common/grant_table.c.
  *
- * A domain can map and copy from domains whose memory its worker was given; WebAssembly is the wall to all others, and
- * an operation on those ends with GNTST_general_error.
+ * A mapped grant is a foreign page in the mapper's p2m, also where mapper and granter are the same domain: see
+ * ../foreign.ts. Domain 0 has no memory, so that nothing can be mapped or copied from it.
  */
 
 import { Errno } from "../../abi/errno.ts";
@@ -28,20 +28,17 @@ import type { DomainId, DualStruct } from "../../abi/types.ts";
 import { XEN_PAGE_SIZE } from "../../abi/xen.ts";
 import { u32AsBigint, u64 } from "../../bits/integers.ts";
 import type { Struct } from "../../bits/struct.ts";
-import { P2mType } from "../../engine/engine.ts";
 import type { Domain } from "../domain.ts";
 import { grantVersion, growGrantTable, pinGrant, setGrantVersion, swapGrants, unpinGrant } from "../grant-table.ts";
 import type { Access, PinnedGrant } from "../grant-table.ts";
 import { DOMAIN } from "../heap.ts";
-import { absent, hypercall, layout, operation, refused, subcommand } from "../hypercall.ts";
+import { absent, flushAll, hypercall, layout, operation, refused, subcommand } from "../hypercall.ts";
 import type { Caller, HypercallResult, Operation } from "../hypercall.ts";
-import { frameBytes, isPlaceable, place, removePage } from "../p2m.ts";
-import type { GrantMapping } from "../virtual-cpu.ts";
+import { addMapping, takeMapping } from "../mappings.ts";
+import { frameBytes, isPlaceable, removePage } from "../p2m.ts";
 
 /** Operations of a list that are done before it is interrupted. */
 const AT_ONCE = 64;
-/** Mappings that one vCPU may hold. */
-const MAX_MAPPINGS = 8192;
 
 /** What a domain lets others do with its pages, and what it does with theirs. */
 export const grant_table_op = hypercall("grant_table_op", GNTTABOP, {
@@ -111,59 +108,46 @@ function mapStatus(caller: Caller, op: gnttab_map_grant_ref): GNTST {
   if ((op.flags & (GNTMAP.device_map | GNTMAP.application_map | GNTMAP.contains_pte)) !== 0) return GNTST.general_error;
   const granter = reachable(caller, op.dom);
   if (typeof granter === "number") return granter;
-  const { domain, cpu } = caller;
+  const { domain } = caller;
   const gfn = op.host_addr >> 12n;
   if (gfn >= BigInt(domain.memory.p2mFrames) || !isPlaceable(domain, Number(gfn))) return GNTST.bad_virt_addr;
-  if (cpu.mappings.size >= MAX_MAPPINGS) return GNTST.no_device_space;
-  const foreign = cpu.host.foreign;
-  if (granter !== domain && foreign === undefined) return GNTST.general_error;
   const access: Access = (op.flags & GNTMAP.readonly) === 0 ? "write" : "read";
   const grant = pinGrant(granter, domain.id, op.ref, access);
   if (typeof grant === "number") return grant;
-  if (grant.length !== XEN_PAGE_SIZE) {
+  const give = (status: GNTST): GNTST => {
     unpinGrant(granter, grant);
-    return GNTST.general_error;
-  }
-  const at = Number(gfn);
-  removePage(domain, at);
-  if (granter === domain) {
-    if (access === "write") place(domain, at, grant.frame);
-    else domain.memory.setP2m(at, P2mType.ramReadOnly, grant.frame);
-  } else {
-    domain.memory.setP2m(at, P2mType.foreign);
-    foreign?.map(at, { bytes: frameBytes(granter, grant.frame), writable: access === "write" });
-  }
-  cpu.vcpu.flushTlb();
-  op.handle = freeHandle(cpu.mappings);
+    return status;
+  };
+  if (grant.length !== XEN_PAGE_SIZE) return give(GNTST.general_error);
+  removePage(domain, Number(gfn));
+  const handle = addMapping(domain, {
+    granter: granter.id,
+    granterSerial: granter.serial,
+    ref: op.ref,
+    access,
+    gfn: Number(gfn),
+    frame: grant.frame,
+    granterGfn: grant.gfn,
+  });
+  flushAll(caller);
+  if (handle === "taken") return give(GNTST.bad_virt_addr);
+  if (handle === "full") return give(GNTST.no_device_space);
+  op.handle = handle;
   op.dev_bus_addr = op.host_addr;
-  cpu.mappings.set(op.handle, { granter, grant, gfn: at });
   return GNTST.okay;
-}
-
-function freeHandle(mappings: ReadonlyMap<number, GrantMapping>): number {
-  let handle = mappings.size;
-  while (mappings.has(handle)) handle = (handle + 1) % MAX_MAPPINGS;
-  return handle;
 }
 
 /** Xen: unmap_common() */
 function unmap(caller: Caller, op: gnttab_unmap_grant_ref): void {
-  const { cpu, domain } = caller;
-  const mapping = cpu.mappings.get(op.handle);
-  if (mapping === undefined) {
-    op.status = GNTST.bad_handle;
-    return;
+  const mapping = takeMapping(caller.domain, op.handle, op.host_addr >> 12n);
+  if (mapping === "bad handle") op.status = GNTST.bad_handle;
+  else if (mapping === "elsewhere") op.status = GNTST.bad_virt_addr;
+  else {
+    flushAll(caller);
+    const granter = caller.findDomain(mapping.granter);
+    if (granter?.serial === mapping.granterSerial) unpinGrant(granter, mapping);
+    op.status = GNTST.okay;
   }
-  if (op.host_addr >> 12n !== BigInt(mapping.gfn)) {
-    op.status = GNTST.bad_virt_addr;
-    return;
-  }
-  cpu.host.foreign?.unmap(mapping.gfn);
-  domain.memory.setP2m(mapping.gfn, P2mType.mmio);
-  cpu.vcpu.flushTlb();
-  cpu.mappings.delete(op.handle);
-  unpinGrant(mapping.granter, mapping.grant);
-  op.status = GNTST.okay;
 }
 
 /** Frame numbers for a guest to know its table by; all ones for one that it has not placed. -EFAULT. */

@@ -17,8 +17,8 @@ import {
 import { i32, u32AsBigint, u64 } from "../../bits/integers.ts";
 import type { Domain } from "../domain.ts";
 import { grantVersion, growGrantTable } from "../grant-table.ts";
-import { DOMAIN, VCPU } from "../heap.ts";
-import { absent, hypercall, layout, operation, refused, subcommand } from "../hypercall.ts";
+import { DOMAIN } from "../heap.ts";
+import { absent, flushAll, hypercall, layout, operation, refused, subcommand } from "../hypercall.ts";
 import type { Caller, HypercallResult } from "../hypercall.ts";
 import { isPlaceable, place, placeHypervisorFrame, populatePage, removePage } from "../p2m.ts";
 
@@ -74,17 +74,6 @@ function ofDomain(answer: (domain: Domain) => number): ReturnType<typeof subcomm
     if (domain === undefined) return -Errno.ESRCH;
     return caller.mayControl(domain) ? answer(domain) : -Errno.EPERM;
   });
-}
-
-/** Translations that led to frames which are gone are dropped on every vCPU before the guest runs on. */
-function flushAll(caller: Caller): void {
-  caller.cpu.vcpu.flushTlb();
-  const { domain } = caller;
-  for (let vcpu = 0; vcpu < domain.vcpus; vcpu++) {
-    if (vcpu === caller.vcpu) continue;
-    domain.vcpuSet(vcpu, VCPU.flush, 1);
-    domain.kick(vcpu);
-  }
 }
 
 /**
