@@ -166,7 +166,7 @@ static void set_up(void)
 	for (i = 0; i < sizeof signals / sizeof *signals; i++) {
 		struct sigaction action = {
 			.sa_handler = (__sighandler_t)(void *)on_signal,
-			.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | 0x04000000 /* SA_RESTORER */,
+			.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | SA_RESTART | 0x04000000 /* SA_RESTORER */,
 			.sa_restorer = restore_signal,
 		};
 		check(system_call(__NR_rt_sigaction, signals[i], (long)&action, 0, 8, 0, 0), "native: rt_sigaction failed\n");

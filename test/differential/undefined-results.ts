@@ -63,10 +63,10 @@ export function ignoredIn(
   return {
     ...NOTHING_IGNORED,
     rflags: rflags | other.rflags,
-    statusWord: other.statusWord,
     relativeError: approximation(instruction.mnemonic),
     gpr: instruction.mnemonic === "lar" ? 0xf0000n : 0n, // Intel SDM Vol. 2A, "LAR": 00FxFF00h, x undefined
     memory: ignoredMemory(instruction.mnemonic, form),
+    statusWord: other.statusWord | undefinedConditions(instruction.mnemonic, host),
   };
 }
 
@@ -85,4 +85,10 @@ function ignoredMemory(mnemonic: string, { operandSize }: Form): Ignored["memory
     return [at(5, 24), at(28, 32), at(416, 512), ...Array.from({ length: 8 }, (_, i) => at(42 + 16 * i, 48 + 16 * i))];
   if (/^fn?(stenv|save)$/.test(mnemonic)) return operandSize === 16 ? [at(6, 14)] : [at(2, 4), at(6, 8), at(10, 28)];
   return [];
+}
+
+/** C0–C3 of a remainder that an unmasked exception kept from being computed. */
+function undefinedConditions(mnemonic: string, { fx }: Outcome): number {
+  const summary = (fx[2]! & 0x80) !== 0;
+  return mnemonic.startsWith("fprem") && summary ? 0x4700 : 0;
 }
