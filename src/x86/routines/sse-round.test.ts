@@ -1,23 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { evaluate } from "../../ir/evaluate.ts";
-import type { Machine } from "../../ir/evaluate.ts";
+import { callPure } from "../../../test/routine-harness.ts";
 import type { Routine } from "../../ir/node.ts";
 import { singleBits, singleOf } from "../../ir/float-operations.ts";
 import { approximations } from "./sse-round.ts";
 
-const nothing = (): never => {
-  throw new Error("an approximation touches neither state nor memory");
-};
-const machine: Machine = {
-  get: nothing, set: nothing, field: nothing, load: nothing, store: nothing, probe: nothing,
-  host: nothing, hostLoad: nothing, hostStore: nothing,
-}; // prettier-ignore
-
 function approximate(routine: Routine, bits: bigint): bigint {
-  const outcome = evaluate(routine.body(), machine, [bits]);
-  assert.ok(outcome.kind === "return");
-  return outcome.values[0]!;
+  return callPure(routine, bits)[0]!;
 }
 
 /** Intel SDM Vol. 2B, "RCPPS": |relative error| ≤ 1.5 × 2^-12. */

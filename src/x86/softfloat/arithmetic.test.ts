@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { evaluate } from "../../ir/evaluate.ts";
-import type { Machine } from "../../ir/evaluate.ts";
+import { callPure } from "../../../test/routine-harness.ts";
 import type { Routine } from "../../ir/node.ts";
 import { doubleBits, doubleOf, singleBits, singleOf } from "../../ir/float-operations.ts";
 import { verify } from "../../ir/verify.ts";
@@ -9,27 +8,11 @@ import { arithmetic } from "./arithmetic.ts";
 import type { ArithmeticOperation } from "./arithmetic.ts";
 import { Control, Exception, Rounding } from "./format.ts";
 
-const nothing = (): never => {
-  throw new Error("soft-float touches neither state nor memory");
-};
-const machine: Machine = {
-  get: nothing,
-  set: nothing,
-  field: nothing,
-  load: nothing,
-  store: nothing,
-  probe: nothing,
-  host: nothing,
-  hostLoad: nothing,
-  hostStore: nothing,
-};
-
 const masked = 0x1f80n;
 
 function call(routine: Routine, ...parameters: bigint[]): readonly [result: bigint, flags: number] {
-  const outcome = evaluate(routine.body(), machine, parameters);
-  assert.ok(outcome.kind === "return");
-  return [outcome.values[0]!, Number(outcome.values[1]!) & 0x3f];
+  const [result, flags] = callPure(routine, ...parameters);
+  return [result!, Number(flags) & 0x3f];
 }
 
 /** Bits of numbers with every exponent, few and many ones in the fraction, and the specials. */
