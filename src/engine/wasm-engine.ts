@@ -4,6 +4,7 @@ import { pushesErrorCode } from "../x86/exceptions.ts";
 import { Flag } from "../x86/flags.ts";
 import { instructions } from "../x86/instructions/index.ts";
 import { interrupt } from "../x86/routines/interrupt.ts";
+import { clock } from "../x86/routines/clock.ts";
 import { mmu } from "../x86/routines/mmu.ts";
 import { State, gprSlot } from "../x86/state.ts";
 import { CodeCache } from "./code-cache.ts";
@@ -19,6 +20,7 @@ import { hostRange } from "./mmu/host-range.ts";
 import { TlbEntry, VcpuLayout, DomainLayout, vcpuBase } from "./layout.ts";
 import { Linker } from "./linker.ts";
 import type { HostFunction } from "./linker.ts";
+import { SampledTime, timeStamp } from "./time-stamp.ts";
 import { slowLoad, slowProbe, slowStore } from "./mmu/slow-access.ts";
 import { AccessFlag, translate } from "./mmu/page-walk.ts";
 import { flushAll, invalidatePage, loadCr3, updateMode } from "./mmu/tlb.ts";
@@ -29,6 +31,7 @@ mmu.flushAll.install(flushAll);
 mmu.invalidatePage.install(invalidatePage);
 mmu.updateMode.install(updateMode);
 mmu.hostRange.install(hostRange);
+clock.timeStamp.install(timeStamp);
 
 let opcodeMap: OpcodeMap | undefined;
 /** The instruction set's opcode map, built once. */
@@ -54,20 +57,27 @@ const decodesPerRun = 10_000;
 
 const statesByReason = Object.keys(Return) as (keyof typeof Return)[];
 
+/** How an engine is to work. */
+export interface EngineOptions {
+  /** Count how often each form is executed, for {@link WasmVcpu.formCounts}; no form is hot then. */
+  readonly counting?: boolean;
+  /** Estimate time stamps within a run: for a vCPU that is alone in its domain. Otherwise the platform is asked each time. */
+  readonly sampledTime?: boolean;
+}
+
 /** The WebAssembly engine of one domain on one thread. */
 export class WasmEngine implements Engine {
   readonly #memory: DomainMemory;
 
-  readonly #counting: boolean;
+  readonly #options: EngineOptions;
 
-  /** @param counting Count how often each form is executed, for {@link WasmVcpu.formCounts}; no form is hot then. */
-  constructor(memory: DomainMemory, counting = false) {
+  constructor(memory: DomainMemory, options: EngineOptions = {}) {
     this.#memory = memory;
-    this.#counting = counting;
+    this.#options = options;
   }
 
   createVcpu(index: number, platform: Platform): WasmVcpu {
-    return new WasmVcpu(this.#memory, index, platform, this.#counting);
+    return new WasmVcpu(this.#memory, index, platform, this.#options);
   }
 }
 
@@ -83,15 +93,17 @@ export class WasmVcpu implements Vcpu {
   readonly #words: Int32Array;
   readonly #dispatcherOperations: number;
   readonly #returns = [0, 0, 0, 0, 0, 0];
+  readonly #time: SampledTime | undefined;
   #retired = 0;
   /** See {@link transitions}: calls out of WebAssembly. */
   #calls = 0;
 
-  constructor(memory: DomainMemory, index: number, platform: Platform, counting = false) {
+  constructor(memory: DomainMemory, index: number, platform: Platform, { counting = false, sampledTime = false }: EngineOptions) {
     this.#base = vcpuBase(index);
     this.#memory = memory;
     this.#words = new Int32Array(memory.bytes.buffer);
     this.#state = new ContextView(new DataView(memory.bytes.buffer, this.#base, VcpuLayout.bytes));
+    this.#time = sampledTime ? new SampledTime(this.#state, () => platform.timestamp()) : undefined;
     const pages = memory.bytes.length / 65536;
     this.#linker = new Linker(memory.memory, { minimum: pages, maximum: pages }, this.#counted(this.#hosts(platform)), [
       slowLoad,
@@ -194,9 +206,19 @@ export class WasmVcpu implements Vcpu {
 
   run(budget: number): Exit {
     const state = this.#state;
+    if (this.#stale()) this.#cache.invalidateStale();
+    this.#time?.begin(budget);
+    try {
+      return this.#dispatch(budget);
+    } finally {
+      this.#time?.end(budget - (state.u32(State.dispatchBudget) | 0));
+    }
+  }
+
+  #dispatch(budget: number): Exit {
+    const state = this.#state;
     let remaining = budget;
     let decodes = 0;
-    if (this.#stale()) this.#cache.invalidateStale();
     for (;;) {
       state.setU32(State.dispatchPenalty, 0);
       const reason = this.#run(this.#base, remaining);

@@ -80,6 +80,12 @@ export const State = {
   dispatchSecond: reserve(4),
   dispatchBudget: reserve(4),
   dispatchPenalty: reserve(4),
+  /** The budget left when a form was called: how far the vCPU has come since its run began. */
+  dispatchRemaining: reserve(4),
+  /** The time stamp when the run began, the budget then, and time-stamp ticks an instruction × 65536; 0: ask the platform. */
+  timeBase: reserve(8),
+  timeBudget: reserve(4),
+  timeRate: reserve(4),
   /** Instructions retired. */
   retired: reserve(8),
   /** ES … TR: base u64, limit u32 (bytes), selector u16, attributes u16 (as SegmentState). */

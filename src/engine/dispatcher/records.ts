@@ -85,6 +85,7 @@ export function runRecords(
   code.end();
   // Handler.form
   if (d.counting) countForm(d);
+  d.store(State.dispatchRemaining, "i32", () => code.get(locals.remaining));
   code.get(locals.vcpu);
   code.get(locals.record);
   code.get(locals.record);

@@ -6,14 +6,15 @@ import { Msr, stateMsrs } from "../msr.ts";
 import type { MsrRule } from "../msr.ts";
 import { Cr0, Efer } from "../paging.ts";
 import { State } from "../state.ts";
+import { clock } from "./clock.ts";
 import { mmu } from "./mmu.ts";
 
 const refuse = (ir: Builder) => ir.fault(Vector.GP, 0);
 
 /** The time-stamp counter as the guest sees it. */
 export function readTimestamp(ir: Builder): Value {
-  ir.host("timestamp");
-  return ir.add(ir.get("i64", State.hostValue), ir.get("i64", State.tscOffset));
+  const [ticks] = ir.call(clock.timeStamp) as [Value];
+  return ir.add(ticks, ir.get("i64", State.tscOffset));
 }
 
 /** readMsr(index: i32) → i64: RDMSR at CPL 0. */
@@ -80,8 +81,8 @@ export const writeMsr = routine(
       ir.return();
     });
     ir.if(ir.eq(index, Msr.timeStampCounter), () => {
-      ir.host("timestamp");
-      ir.set(State.tscOffset, ir.sub(value, ir.get("i64", State.hostValue)));
+      const [ticks] = ir.call(clock.timeStamp) as [Value];
+      ir.set(State.tscOffset, ir.sub(value, ticks));
       ir.return();
     });
     ir.set(State.hostValue, value);
