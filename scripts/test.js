@@ -112,7 +112,8 @@ async function runTests(patterns, name, totals) {
   };
   for await (const { type, data } of events) {
     if (data.file === undefined) continue;
-    const file = relative(root, data.file);
+    // A test may be declared by a file that the test file imports.
+    const file = relative(root, data.entryFile ?? data.file);
     if (type === "test:pass" || type === "test:fail") record(type, data, report(file), totals);
     else if (type === "test:diagnostic" && data.nesting > 0) report(file).lines.push(`     ${data.message}`);
     else if (type === "test:stdout" || type === "test:stderr") report(file).output += data.message;

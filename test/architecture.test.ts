@@ -1,7 +1,7 @@
 /** The rules that keep the layers apart, on this repository; and each rule on a small one with a violation seeded. */
 import assert from "node:assert/strict";
 import { execSync, spawnSync } from "node:child_process";
-import { existsSync, globSync, readFileSync } from "node:fs";
+import { globSync, readFileSync, statSync } from "node:fs";
 import { test } from "node:test";
 import { coreLayers, importsObeyLayers, layersAreDescribed, noCycles, permissions } from "./architecture/layers.ts";
 import type { Repository, Rule } from "./architecture/repository.ts";
@@ -20,7 +20,9 @@ function thisRepository(): Repository {
   const paths =
     git.status === 0 ? git.stdout.split("\0") : globSync("{*,.ci/*,{src,test,docs,bin,bench,scripts}/**/*.*}");
   return new Map(
-    paths.filter((path) => path !== "" && existsSync(path)).map((path) => [path, readFileSync(path, "utf8")]),
+    paths
+      .filter((path) => path !== "" && statSync(path, { throwIfNoEntry: false })?.isFile() === true)
+      .map((path) => [path, readFileSync(path, "utf8")]),
   );
 }
 

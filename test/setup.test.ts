@@ -101,6 +101,20 @@ test("runner: a failing test is named with its place, and fails the run", (t) =>
   assert.match(stdout, /3, not 4/);
 });
 
+test("runner: a test counts for the file that runs it, wherever it is declared", (t) => {
+  const { directory } = clone(t);
+  mkdirSync(join(directory, "test"));
+  writeFileSync(
+    join(directory, "test", "declares.ts"),
+    'import { test } from "node:test";\nexport const declare = () => test("a", () => {});\n',
+  );
+  writeFileSync(join(directory, "test", "sample.test.ts"), 'import { declare } from "./declares.ts";\ndeclare();\n');
+  const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+  const options = { cwd: directory, encoding: "utf8", env } as const;
+  const { stdout } = spawnSync(process.execPath, ["scripts/test.js", "--only-tests"], options);
+  assert.match(stdout, /^ok {3}test\/sample\.test\.ts: 1 passed/);
+});
+
 test("runner: a file that dies or cannot be loaded fails the run", (t) => {
   for (const source of ['test("a", () => process.exit(0));', 'import "./missing.ts";']) {
     const { status, last } = runTests(t, source);
