@@ -79,7 +79,7 @@ export function writeWallclock(domain: Domain, utc: bigint): void {
 export function runstateOf(domain: Domain, index: number, now: number): vcpu_runstate_info {
   const at = (domain.heap.vcpu(domain.slot, index) + VCPU.times) / 2;
   const { doubles } = domain.heap;
-  const state = domain.vcpuGet(index, VCPU.runstate);
+  const state = domain.vcpuGet(index, VCPU.online) === 0 ? RUNSTATE.offline : domain.vcpuGet(index, VCPU.runstate);
   const entry = doubles[at] ?? 0;
   const time = [0, 1, 2, 3].map((i) => {
     const spent = (doubles[at + 1 + i] ?? 0) + (i === state ? Math.max(0, now - entry) : 0);
@@ -129,7 +129,8 @@ export function writeRunstateArea(domain: Domain, index: number, vcpu: Vcpu, now
 /**
  * Moves a vCPU's vcpu_info to a place of its choice. Everything is then marked as pending there: an event may have come
  * for the old place in between. Xen: map_guest_area() for VCPUOP_register_vcpu_info.
- * @returns -EBUSY the second time; -EINVAL for a frame that is not RAM, or a place that crosses its end or is misaligned.
+ * @returns -EINVAL for a frame that is not RAM, or an offset beyond it; -EBUSY the second time; -ENXIO for a place that
+ * crosses the frame's end or is misaligned.
  */
 export function registerVcpuInfo(
   domain: Domain,
@@ -139,8 +140,9 @@ export function registerVcpuInfo(
   tscOffset: number,
   upcall: Upcall,
 ): number {
+  if (offset >= XEN_PAGE_SIZE) return -Errno.EINVAL;
   if (domain.vcpuGet(index, VCPU.infoRegistered) !== 0) return -Errno.EBUSY;
-  if (offset > XEN_PAGE_SIZE - vcpu_info.sizeof || offset % (domain.compat ? 4 : 8) !== 0) return -Errno.EINVAL;
+  if (offset > XEN_PAGE_SIZE - vcpu_info.sizeof || offset % (domain.compat ? 4 : 8) !== 0) return -Errno.ENXIO;
   const frame = gfn < BigInt(domain.memory.p2mFrames) ? domain.memory.findFrame(Number(gfn)) : undefined;
   if (frame === undefined) return -Errno.EINVAL;
   const { bytes } = domain.memory;
@@ -159,8 +161,11 @@ export function registerVcpuInfo(
   return 0;
 }
 
-/** Begins a vCPU's runstate account. */
+/** Begins a vCPU's runstate account, or goes on with it after the domain had stopped. */
 export function startRunstate(domain: Domain, index: number, now: number): void {
-  domain.heap.doubles[(domain.heap.vcpu(domain.slot, index) + VCPU.times) / 2] = now;
+  const at = (domain.heap.vcpu(domain.slot, index) + VCPU.times) / 2;
+  const { doubles } = domain.heap;
+  if (doubles.subarray(at, at + 1 + Object.keys(RUNSTATE).length).some((time) => time !== 0)) return;
+  doubles[at] = now;
   domain.vcpuSet(index, VCPU.runstate, RUNSTATE.offline);
 }

@@ -34,18 +34,20 @@ const operations: Readonly<Record<keyof typeof VCPUOP, Operation>> = {
     caller.cpu.timers.stopPeriodic();
     return 0;
   }),
-  set_singleshot_timer: subcommand(vcpu_set_singleshot_timer, setSingleshot, "in"),
-  stop_singleshot_timer: operation((caller) => {
-    if (target(caller) !== caller.vcpu) return -Errno.EINVAL;
-    caller.cpu.timers.singleshot = Infinity;
-    return 0;
-  }),
+  set_singleshot_timer: onlyOwn(subcommand(vcpu_set_singleshot_timer, setSingleshot, "in")),
+  stop_singleshot_timer: onlyOwn(
+    operation((caller) => {
+      caller.cpu.timers.singleshot = Infinity;
+      return 0;
+    }),
+  ),
   register_vcpu_info: subcommand(vcpu_register_vcpu_info, (caller, op) => {
     const { domain, cpu } = caller;
     const tscOffset = target(caller) === caller.vcpu ? cpu.tscOffset : 0;
     return registerVcpuInfo(domain, target(caller), op.mfn, op.offset, tscOffset, cpu.upcall);
   }),
-  send_nmi: operation((caller) => {
+  send_nmi: operation((caller, argument) => {
+    if (argument !== 0n) return -Errno.EINVAL;
     const at = caller.domain.heap.vcpu(caller.domain.slot, target(caller)) + VCPU.requests;
     Atomics.or(caller.domain.heap.words, at, Request.nmi);
     caller.domain.kick(target(caller));
@@ -71,6 +73,14 @@ export const vcpu_op: Hypercall = {
   ...byCommand,
   run: (caller) => (target(caller) >= caller.domain.vcpus ? -Errno.ENOENT : byCommand.run(caller)),
 };
+
+/** An operation that a vCPU does on itself alone. -EINVAL for another, before anything is looked at. */
+function onlyOwn(wanted: Operation): Operation {
+  if (wanted.kind !== "implemented") return wanted;
+  return operation((caller, argument) =>
+    target(caller) === caller.vcpu ? wanted.run(caller, argument) : -Errno.EINVAL,
+  );
+}
 
 /** The vCPU that is operated on. */
 function target(caller: Caller): number {
@@ -105,7 +115,7 @@ function registerRunstate(caller: Caller, address: bigint, kind: AreaKind): Hype
   const vcpu = target(caller);
   domain.setVcpuAddress(vcpu, VCPU.runstateArea, address === 0n ? undefined : address);
   domain.vcpuSet(vcpu, VCPU.runstateAreaKind, kind);
-  if (vcpu === caller.vcpu) writeRunstateArea(domain, vcpu, cpu.vcpu, cpu.inputs.time());
+  writeRunstateArea(domain, vcpu, cpu.vcpu, cpu.inputs.time());
   return 0;
 }
 
@@ -114,11 +124,14 @@ function registerTime(caller: Caller, address: bigint, kind: AreaKind): Hypercal
   const vcpu = target(caller);
   domain.setVcpuAddress(vcpu, VCPU.timeArea, address === 0n ? undefined : address);
   domain.vcpuSet(vcpu, VCPU.timeAreaKind, kind);
-  if (vcpu === caller.vcpu) writeTimeArea(domain, vcpu, cpu.vcpu, cpu.tscOffset);
+  writeTimeArea(domain, vcpu, cpu.vcpu, vcpu === caller.vcpu ? cpu.tscOffset : 0);
   return 0;
 }
 
-/** Areas by guest-physical address lie in one page of RAM: -ENXIO for one that crosses, -EINVAL. ~0 stops it. */
+/**
+ * Areas by guest-physical address lie in one page of RAM, aligned as an `unsigned long`: -ENXIO, -EINVAL. ~0 stops it.
+ * Xen: map_guest_area()
+ */
 function registerPhysical(
   caller: Caller,
   address: bigint,
@@ -128,28 +141,28 @@ function registerPhysical(
   if (address === 0xffff_ffff_ffff_ffffn) return register(0n);
   const { memory } = caller.domain;
   const offset = Number(address & 0xfffn);
-  if (offset + size > XEN_PAGE_SIZE) return -Errno.ENXIO;
+  if (offset + size > XEN_PAGE_SIZE || offset % (caller.domain.compat ? 4 : 8) !== 0) return -Errno.ENXIO;
   const gfn = address >> 12n;
   if (gfn >= BigInt(memory.p2mFrames) || memory.findFrame(Number(gfn)) === undefined) return -Errno.EINVAL;
   return register(address);
 }
 
-/** Shortest period. Xen: VCPUOP_set_periodic_timer, "< 1ms" is refused. */
+/** Shortest and longest period. Xen: VCPUOP_set_periodic_timer refuses less than a millisecond, and STIME_DELTA_MAX. */
 const MIN_PERIOD = 1_000_000n;
+const MAX_PERIOD = (1n << 62n) - 1n;
 
 function setPeriodic(caller: Caller, op: vcpu_set_periodic_timer): HypercallResult {
   if (target(caller) !== caller.vcpu) return -Errno.EINVAL;
-  if (op.period_ns < MIN_PERIOD || op.period_ns > 1n << 52n) return -Errno.EINVAL;
+  if (op.period_ns < MIN_PERIOD || op.period_ns > MAX_PERIOD) return -Errno.EINVAL;
   caller.cpu.timers.startPeriodic(caller.cpu.inputs.time(), Number(op.period_ns));
   return 0;
 }
 
 /** -ETIME: the time has passed, and the guest wanted to hear of that. Otherwise VIRQ_TIMER comes at once. */
 function setSingleshot(caller: Caller, op: vcpu_set_singleshot_timer): HypercallResult {
-  if (target(caller) !== caller.vcpu) return -Errno.EINVAL;
   const { cpu } = caller;
-  const deadline = Number(op.timeout_abs_ns);
-  if ((op.flags & VCPU_SSHOTTMR_future) !== 0 && deadline < cpu.inputs.time()) return -Errno.ETIME;
-  cpu.timers.singleshot = deadline;
+  if ((op.flags & VCPU_SSHOTTMR_future) !== 0 && Number(op.timeout_abs_ns) < cpu.inputs.time()) return -Errno.ETIME;
+  // As everywhere in Xen, a time beyond 2^63 is negative, hence in the past.
+  cpu.timers.singleshot = Number(BigInt.asIntN(64, op.timeout_abs_ns));
   return 0;
 }
