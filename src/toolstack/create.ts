@@ -3,6 +3,7 @@
 import { SHUTDOWN } from "../abi/sched.ts";
 import { HVM_PARAM } from "../abi/hvm/params.ts";
 import { EVTCHNSTAT } from "../abi/event_channel.ts";
+import { GNTTAB } from "../abi/grant_table.ts";
 import { domainId, eventPort } from "../abi/types.ts";
 import type { EventPort } from "../abi/types.ts";
 import { assert, XenError } from "../bits/errors.ts";
@@ -13,6 +14,7 @@ import { allocateDomainMemory, attentionOf, openDomainMemory } from "../engine/d
 import { createDomain } from "../hypervisor/domain.ts";
 import type { Domain, DomainConfig as HypervisorConfig, Hypervisor } from "../hypervisor/domain.ts";
 import { allocatePort } from "../hypervisor/event-table.ts";
+import { seedGrant } from "../hypervisor/grant-table.ts";
 import { LOW_RAM_END, OVERHEAD_FRAMES, populate, populateDomain } from "../hypervisor/p2m.ts";
 import type { DomainConfig } from "./domain-config.ts";
 import type { Machine } from "./machine.ts";
@@ -90,6 +92,10 @@ export function buildDomain(
   const consolePort = offerPort(domain);
   domain.setParam(HVM_PARAM.STORE_EVTCHN, BigInt(storePort));
   domain.setParam(HVM_PARAM.CONSOLE_EVTCHN, BigInt(consolePort));
+  const storeFrame = Number(domain.param(HVM_PARAM.STORE_PFN));
+  const consoleFrame = Number(domain.param(HVM_PARAM.CONSOLE_PFN));
+  grantToControl(domain, GNTTAB.RESERVED_XENSTORE, storeFrame);
+  grantToControl(domain, GNTTAB.RESERVED_CONSOLE, consoleFrame);
   return {
     domain,
     memory,
@@ -97,8 +103,8 @@ export function buildDomain(
     context: layout.context,
     storePort,
     consolePort,
-    storeFrame: Number(domain.param(HVM_PARAM.STORE_PFN)),
-    consoleFrame: Number(domain.param(HVM_PARAM.CONSOLE_PFN)),
+    storeFrame,
+    consoleFrame,
   };
 }
 
@@ -125,6 +131,11 @@ function offerPort(domain: Domain): EventPort {
   const port = allocatePort(domain, { state: EVTCHNSTAT.unbound, remote: domainId(0) });
   assert(port > 0, `domain ${domain.id}: no event channel is free`);
   return eventPort(port);
+}
+
+/** An entry by which back ends in domain 0 map a page that the domain has not granted itself. Xen: xc_dom_gnttab_init() */
+function grantToControl(domain: Domain, ref: number, gfn: number): void {
+  assert(seedGrant(domain, ref, domainId(0), gfn), `domain ${domain.id}: no memory for its grant table`);
 }
 
 /** A SHUTDOWN reason by its name. */

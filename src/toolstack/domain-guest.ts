@@ -1,10 +1,13 @@
 /** A domain of this process, from its first instruction to its last trace. */
 
+import { GNTTAB } from "../abi/grant_table.ts";
 import type { DomainId } from "../abi/types.ts";
+import { assert } from "../bits/errors.ts";
 import type { Channel } from "../backends/backend.ts";
 import { consoleBackend } from "../backends/console.ts";
 import type { ConsoleBackend } from "../backends/console.ts";
-import { destroyDomain } from "../hypervisor/control.ts";
+import { destroyDomain, mapGrant } from "../hypervisor/control.ts";
+import type { MappedGrant } from "../hypervisor/control.ts";
 import type { Hypervisor } from "../hypervisor/domain.ts";
 import { domainPath } from "../xenstore/path.ts";
 import type { Xenstore } from "../xenstore/server.ts";
@@ -29,6 +32,8 @@ export interface GuestParts {
   readonly machine: Machine;
   /** Binds a port that the guest offers to domain 0. */
   readonly bind: (port: number, onEvent: () => void) => Channel | undefined;
+  /** The memory of a domain that exists. */
+  readonly memoryOf: (domain: DomainId) => WebAssembly.Memory | undefined;
   /** The guest is gone. */
   readonly forget: () => void;
 }
@@ -41,6 +46,7 @@ export class DomainGuest implements Guest {
   readonly #parts: GuestParts;
   readonly #end: (ending: Ending) => void;
   readonly #counters = new SharedArrayBuffer(COUNTERS * 8);
+  readonly #page: MappedGrant;
   readonly #backend: ConsoleBackend;
   readonly #channel: Channel | undefined;
   readonly #started: number;
@@ -72,12 +78,17 @@ export class DomainGuest implements Guest {
       },
       { highWaterMark: 16 },
     );
-    const page = built.domain.memory.frame(built.consoleFrame);
-    if (page === undefined) throw new Error("the console's page is not there");
-    this.#backend = consoleBackend(page, () => this.#channel?.notify(), { write: (bytes) => this.#print(bytes) });
+    const page = mapGrant(built.domain, GNTTAB.RESERVED_CONSOLE, "write");
+    assert(typeof page !== "number", `domain ${this.id}: its console is not granted`);
+    this.#page = page;
+    this.#backend = consoleBackend(page.bytes, () => this.#channel?.notify(), { write: (bytes) => this.#print(bytes) });
     this.#channel = parts.bind(built.consolePort, () => this.#backend.service());
     const writable = new WritableStream<Uint8Array>({ write: (bytes) => this.#backend.type(bytes) });
     this.console = { readable, writable };
+  }
+
+  get memory(): WebAssembly.Memory {
+    return this.#parts.built.memory;
   }
 
   /** Makes the domain known in xenstore, and lets it run. Once. */
@@ -167,6 +178,10 @@ export class DomainGuest implements Guest {
       this.#print(message.bytes);
       return;
     }
+    if (message.kind === "memory-wanted") {
+      this.#thread?.reply({ memory: this.#parts.memoryOf(message.domain) });
+      return;
+    }
     this.#registers = message.registers;
     if (message.why === "triple-fault") this.#tripleFault = true;
   }
@@ -197,6 +212,7 @@ export class DomainGuest implements Guest {
     this.#backend.drain();
     this.#backend[Symbol.dispose]();
     this.#channel?.[Symbol.dispose]();
+    this.#page[Symbol.dispose]();
     xenstore.domainGone(this.id);
     removeNodes(xenstore.client, this.id, uuid);
     destroyDomain(hypervisor, built.domain);

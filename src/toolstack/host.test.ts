@@ -1,23 +1,27 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { GNTTAB } from "../abi/grant_table.ts";
 import { xencons_interface } from "../abi/io/console.ts";
 import { SHUTDOWN } from "../abi/sched.ts";
+import { domainId } from "../abi/types.ts";
 import { XenError } from "../bits/errors.ts";
 import { openDomainMemory } from "../engine/domain-memory.ts";
 import { attachDomain, Hypervisor } from "../hypervisor/domain.ts";
 import type { Domain } from "../hypervisor/domain.ts";
 import { send } from "../hypervisor/event-table.ts";
+import { pinsOf } from "../hypervisor/grant-table.ts";
 import { Heap } from "../hypervisor/heap.ts";
 import type { DomainConfig } from "./domain-config.ts";
 import { pvhElf } from "./hello/elf.ts";
 import { Host } from "./host.ts";
 import type { Machine, PcpuListener } from "./machine.ts";
-import type { PcpuAssignment } from "./pcpu.ts";
+import type { MemoryReply, PcpuAssignment } from "./pcpu.ts";
 
 interface Thread {
   readonly assignment: PcpuAssignment;
   readonly listener: PcpuListener;
+  readonly replies: MemoryReply[];
   terminated: boolean;
 }
 
@@ -32,9 +36,10 @@ function testMachine(): { machine: Machine; threads: Thread[] } {
     },
     decompressors: { gzip: (bytes) => bytes, zstd: (bytes) => bytes },
     startPcpu(assignment, listener) {
-      const thread = { assignment, listener, terminated: false };
+      const thread: Thread = { assignment, listener, replies: [], terminated: false };
       threads.push(thread);
       return {
+        reply: (reply) => void thread.replies.push(reply),
         terminate() {
           thread.terminated = true;
           listener.ended(undefined);
@@ -133,6 +138,34 @@ test("host: an event on the console's channel brings output out and input in", a
   assert.deepEqual((await reader.read()).value, Uint8Array.of(0x2a));
   await guest.console.writable.getWriter().write(Uint8Array.of(1, 2, 3));
   assert.deepEqual([...page.subarray(at.in, at.in + 3), page[at.in_prod]], [1, 2, 3, 3]);
+});
+
+test("host: console and xenstore are reached by the grants that the toolstack made", async () => {
+  const { machine, threads } = testMachine();
+  await using host = await Host.open(machine);
+  await host.create(config);
+  const [thread] = threads;
+  assert.ok(thread);
+  const domain = inside(thread);
+  assert.equal(pinsOf(domain, GNTTAB.RESERVED_CONSOLE), 1);
+  assert.equal(pinsOf(domain, GNTTAB.RESERVED_XENSTORE), 1);
+});
+
+test("host: a thread that needs another domain's memory is given it, while that exists", async () => {
+  const { machine, threads } = testMachine();
+  await using host = await Host.open(machine);
+  await host.create(config);
+  const second = await host.create({ ...config, name: "other" });
+  const [thread, other] = threads;
+  assert.ok(thread && other);
+  thread.listener.message({ kind: "memory-wanted", domain: second.id });
+  thread.listener.message({ kind: "memory-wanted", domain: domainId(0) });
+  await second.destroy();
+  thread.listener.message({ kind: "memory-wanted", domain: second.id });
+  assert.deepEqual(
+    thread.replies.map(({ memory }) => memory),
+    [other.assignment.memory, undefined, undefined],
+  );
 });
 
 test("host: a thread that dies takes its domain along, and others stay", async () => {

@@ -6,7 +6,10 @@ import type { Domain } from "../hypervisor/domain.ts";
 import { bindInterdomain, closePort, send, takeRaised } from "../hypervisor/event-table.ts";
 import { domainId } from "../abi/types.ts";
 import type { DomainId } from "../abi/types.ts";
+import { GNTTAB } from "../abi/grant_table.ts";
+import { mapGrant } from "../hypervisor/control.ts";
 import { ringTransport } from "../xenstore/ring.ts";
+import type { Transport } from "../xenstore/ring.ts";
 import { Xenstore } from "../xenstore/server.ts";
 import type { StoreClient } from "../xenstore/client.ts";
 import type { Channel } from "../backends/backend.ts";
@@ -42,19 +45,8 @@ export class Host implements AsyncDisposable {
     this.#control = createControlDomain(this.#hypervisor);
     this.#xenstore = new Xenstore({
       exists: (domain) => this.#hypervisor.find(domainId(domain)) !== undefined,
-      connect: (domain, frame, port) => {
-        const page = this.#hypervisor.find(domainId(domain))?.memory.frame(frame);
-        if (page === undefined) return undefined;
-        const channel = this.bind(domainId(domain), port, () => this.#xenstore.service(domain));
-        return (
-          channel &&
-          ringTransport(
-            page,
-            () => channel.notify(),
-            () => channel[Symbol.dispose](),
-          )
-        );
-      },
+      // The frame that INTRODUCE names is the granted one, as in xenstored: it maps the grant.
+      connect: (domain, _frame, port) => this.#connectStore(domainId(domain), port),
       now: () => world.monotonic() / 1e6,
       defer: (work) => machine.defer(work),
       log: (line) => machine.log(line),
@@ -96,6 +88,7 @@ export class Host implements AsyncDisposable {
       xenstore: this.#xenstore,
       machine: this.#machine,
       bind: (port, onEvent) => this.bind(id, port, onEvent),
+      memoryOf: (other) => this.#guests.get(other)?.memory,
       forget: () => void this.#guests.delete(id),
     });
     this.#guests.set(id, guest);
@@ -115,6 +108,21 @@ export class Host implements AsyncDisposable {
         if (this.#ports.delete(port)) closePort(this.#control, port);
       },
     };
+  }
+
+  /** A domain's xenstore page, by the grant that the toolstack made, and its event channel. */
+  #connectStore(id: DomainId, port: number): Transport | undefined {
+    const domain = this.#hypervisor.find(id);
+    const page = domain === undefined ? undefined : mapGrant(domain, GNTTAB.RESERVED_XENSTORE, "write");
+    if (page === undefined || typeof page === "number") return undefined;
+    const channel = this.bind(id, port, () => this.#xenstore.service(id));
+    const release = (): void => {
+      channel?.[Symbol.dispose]();
+      page[Symbol.dispose]();
+    };
+    if (channel !== undefined) return ringTransport(page.bytes, () => channel.notify(), release);
+    release();
+    return undefined;
   }
 
   /** Destroys all domains. */

@@ -2,10 +2,12 @@
 
 import type { Decompressors } from "../boot/compression.ts";
 import type { World } from "../hypervisor/inputs.ts";
-import type { PcpuAssignment, PcpuMessage } from "./pcpu.ts";
+import type { MemoryReply, PcpuAssignment, PcpuMessage } from "./pcpu.ts";
 
 /** A thread that runs vCPUs. */
 export interface PcpuThread {
+  /** Answers the thread, which waits. */
+  reply(reply: MemoryReply): void;
   /** Stops the thread wherever it is. */
   terminate(): Promise<void>;
 }

@@ -34,5 +34,13 @@ export const COUNTERS = Object.keys(Counter).length;
 export type PcpuMessage =
   /** Bytes for the hypervisor's console: console_io, and port 0xE9. */
   | { readonly kind: "console"; readonly bytes: Uint8Array }
+  /** Its guest maps or copies a page of this domain, whose memory the thread does not have. It waits for the answer. */
+  | { readonly kind: "memory-wanted"; readonly domain: DomainId }
   /** The vCPU stopped for good, with its registers for people. */
   | { readonly kind: "stopped"; readonly why: "shutdown" | "triple-fault"; readonly registers: string };
+
+/** What the control thread answers to "memory-wanted". */
+export interface MemoryReply {
+  /** Undefined where the domain is gone or has none. */
+  readonly memory: WebAssembly.Memory | undefined;
+}

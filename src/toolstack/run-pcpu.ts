@@ -1,8 +1,10 @@
 /** What a pCPU's thread does: puts an engine and a vCPU together, and runs it until its domain ends. */
 
+import type { DomainId } from "../abi/types.ts";
 import { assert } from "../bits/errors.ts";
 import { attentionOf, openDomainMemory } from "../engine/domain-memory.ts";
 import { Exit } from "../engine/engine.ts";
+import type { DomainMemory } from "../engine/engine.ts";
 import type { WasmVcpu } from "../engine/wasm-engine.ts";
 import { WasmEngine } from "../engine/wasm-engine.ts";
 import { attachDomain, Hypervisor } from "../hypervisor/domain.ts";
@@ -11,22 +13,35 @@ import type { World } from "../hypervisor/inputs.ts";
 import { runVcpu } from "../hypervisor/vcpu-loop.ts";
 import { VirtualCpu } from "../hypervisor/virtual-cpu.ts";
 import { Counter } from "./pcpu.ts";
-import type { PcpuAssignment, PcpuMessage } from "./pcpu.ts";
+import type { MemoryReply, PcpuAssignment, PcpuMessage } from "./pcpu.ts";
 import { formatRegisters } from "./registers.ts";
 
-/** Runs a vCPU to its domain's end. Blocks the calling thread. @param post tells the control thread. */
-export function runPcpu(assignment: PcpuAssignment, world: World, post: (message: PcpuMessage) => void): void {
+/** A thread's way to the control thread. */
+export interface ControlLine {
+  post(message: PcpuMessage): void;
+  /** Waits for the answer to "memory-wanted". */
+  receive(): MemoryReply;
+}
+
+/** Runs a vCPU to its domain's end. Blocks the calling thread. */
+export function runPcpu(assignment: PcpuAssignment, world: World, control: ControlLine): void {
   const { config, context, counters, domain: id, vcpu: index } = assignment;
-  const hypervisor = new Hypervisor(new Heap(assignment.heap), () => world.monotonic());
+  // Two domains' memories meet only in a thread whose guest maps or copies a page of the other's.
+  const findMemory = (wanted: DomainId): DomainMemory | undefined => {
+    control.post({ kind: "memory-wanted", domain: wanted });
+    const { memory } = control.receive();
+    return memory === undefined ? undefined : openDomainMemory(memory);
+  };
+  const hypervisor = new Hypervisor(new Heap(assignment.heap), () => world.monotonic(), findMemory);
   const memory = openDomainMemory(assignment.memory);
   const domain = attachDomain(hypervisor, id, memory, (vcpu) => attentionOf(assignment.memory, vcpu));
   assert(domain !== undefined, `domain ${id} is gone before its thread began`);
 
   const cpu = new VirtualCpu(domain, index, config, {
     world,
-    console: (bytes) => post({ kind: "console", bytes }),
+    console: (bytes) => control.post({ kind: "console", bytes }),
   });
-  const vcpu = new WasmEngine(memory).createVcpu(index, cpu.platform);
+  const vcpu = new WasmEngine(memory, { sampledTime: config.vcpus === 1 }).createVcpu(index, cpu.platform);
   const attention = attentionOf(assignment.memory, index);
   cpu.attach(vcpu, attention);
   if (context !== undefined) vcpu.setContext(context);
@@ -34,7 +49,7 @@ export function runPcpu(assignment: PcpuAssignment, world: World, post: (message
 
   const { crash } = runVcpu(cpu, vcpu, attention);
   const why = crash?.what === "triple fault" ? "triple-fault" : "shutdown";
-  post({ kind: "stopped", why, registers: formatRegisters(index, crash?.context ?? vcpu.context()) });
+  control.post({ kind: "stopped", why, registers: formatRegisters(index, crash?.context ?? vcpu.context()) });
 }
 
 const COUNTED: Readonly<Record<Exit, number>> = {

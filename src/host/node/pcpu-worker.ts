@@ -1,13 +1,23 @@
 /** What runs in a pCPU's worker thread. */
 
-import { parentPort, workerData } from "node:worker_threads";
+import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { assert } from "../../bits/errors.ts";
-import type { PcpuMessage } from "../../toolstack/pcpu.ts";
+import type { MemoryReply } from "../../toolstack/pcpu.ts";
 import { runPcpu } from "../../toolstack/run-pcpu.ts";
 import { hostWorld } from "./clock.ts";
 import type { WorkerData } from "./workers.ts";
 
 const port = parentPort;
 assert(port !== null, "pcpu-worker.ts runs in a worker thread");
-const { assignment, origin } = workerData as WorkerData;
-runPcpu(assignment, hostWorld(origin), (message: PcpuMessage) => port.postMessage(message));
+const { assignment, origin, replies } = workerData as WorkerData;
+runPcpu(assignment, hostWorld(origin), {
+  post: (message) => port.postMessage(message),
+  receive() {
+    for (;;) {
+      const seen = Atomics.load(replies, 0);
+      const received = receiveMessageOnPort(port) as { readonly message: MemoryReply } | undefined;
+      if (received !== undefined) return received.message;
+      Atomics.wait(replies, 0, seen);
+    }
+  },
+});

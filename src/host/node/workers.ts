@@ -2,18 +2,21 @@
 
 import { Worker } from "node:worker_threads";
 import type { PcpuListener, PcpuThread } from "../../toolstack/machine.ts";
-import type { PcpuAssignment, PcpuMessage } from "../../toolstack/pcpu.ts";
+import type { MemoryReply, PcpuAssignment, PcpuMessage } from "../../toolstack/pcpu.ts";
 
 /** What a worker is started with. */
 export interface WorkerData {
   readonly assignment: PcpuAssignment;
   /** The hypervisor's time 0: see {@link ./clock.ts | now}. */
   readonly origin: bigint;
+  /** A word that changes, and is notified, when a reply was posted: the thread waits without an event loop. */
+  readonly replies: Int32Array<SharedArrayBuffer>;
 }
 
 /** Starts a worker for the assignment. */
 export function startPcpu(assignment: PcpuAssignment, origin: bigint, listener: PcpuListener): PcpuThread {
-  const workerData: WorkerData = { assignment, origin };
+  const replies = new Int32Array(new SharedArrayBuffer(4));
+  const workerData: WorkerData = { assignment, origin, replies };
   // The file's own extension: `.ts` as it is written, `.js` in a build.
   const file = new URL(`./pcpu-worker${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url);
   const name = `d${assignment.domain}v${assignment.vcpu}`;
@@ -23,6 +26,11 @@ export function startPcpu(assignment: PcpuAssignment, origin: bigint, listener: 
   worker.on("error", (error) => void (failure = error instanceof Error ? error : new Error(String(error))));
   worker.on("exit", () => listener.ended(failure));
   return {
+    reply(reply: MemoryReply) {
+      worker.postMessage(reply);
+      Atomics.add(replies, 0, 1);
+      Atomics.notify(replies, 0);
+    },
     async terminate() {
       await worker.terminate();
     },
