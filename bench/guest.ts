@@ -27,7 +27,11 @@ export interface Run {
 export async function runInGuest(reference: string, command: string, files: readonly CpioEntry[] = []): Promise<Run> {
   const image = await pullImage(reference, {});
   const marker = newMarker(randomBytes(16));
-  const archives = [await readFile(image.initrd), cpioArchive(files), runArchive({ mode: "command", command: ["sh", "-c", command] }, { marker })];
+  const archives = [
+    await readFile(image.initrd),
+    cpioArchive(files),
+    runArchive({ mode: "command", command: ["sh", "-c", command] }, { marker }),
+  ];
   await using host = await Host.open(nodeMachine());
   const guest = await host.create({
     name: "bench",

@@ -33,7 +33,14 @@ function program(source: string, benchmark: string, rounds: number): Benchmark {
       const value = Number(/ (\d+)\n/.exec(run.stdout)?.[1]);
       const transitions = run.atEnd.transitions - run.atReady.transitions;
       const instructions = run.atEnd.instructions - run.atReady.instructions;
-      return [{ benchmark, unit: "ns", value, extra: { "transitions/round": transitions / rounds, "instructions/round": Math.round(instructions / rounds) } }];
+      return [
+        {
+          benchmark,
+          unit: "ns",
+          value,
+          extra: { "transitions/round": transitions / rounds, "instructions/round": Math.round(instructions / rounds) },
+        },
+      ];
     },
   };
 }
@@ -56,7 +63,12 @@ const benchmarks: Readonly<Record<string, Benchmark>> = {
     command: "true",
     figures: ({ ready, bootInstructions, kernel }) => [
       { benchmark: "boot", unit: "s", value: ready, extra: { kernel } },
-      { benchmark: "boot speed", unit: "MIPS", value: bootInstructions / ready / 1e6, extra: { instructions: bootInstructions } },
+      {
+        benchmark: "boot speed",
+        unit: "MIPS",
+        value: bootInstructions / ready / 1e6,
+        extra: { instructions: bootInstructions },
+      },
     ],
   },
   getppid: program(getppid, "getppid", 500_000),
@@ -104,7 +116,13 @@ if (unknown.length > 0) {
   process.stderr.write(`bench: there is no "${unknown.join(", ")}"; there are ${Object.keys(benchmarks).join(", ")}\n`);
   process.exit(2);
 }
-const machine = { cpu: cpus()[0]?.model ?? "unknown", cores: cpus().length, node: process.version, commit: commit(), image };
+const machine = {
+  cpu: cpus()[0]?.model ?? "unknown",
+  cores: cpus().length,
+  node: process.version,
+  commit: commit(),
+  image,
+};
 const table: Figure[] = [];
 for (const name of wanted.length > 0 ? wanted : Object.keys(benchmarks)) {
   for (const figure of await measure(benchmarks[name]!)) {
@@ -113,6 +131,10 @@ for (const name of wanted.length > 0 ? wanted : Object.keys(benchmarks)) {
   }
 }
 for (const { benchmark, unit, value, extra } of table) {
-  const details = Object.entries(extra ?? {}).map(([key, detail]) => `${key} ${typeof detail === "number" ? Number(detail.toPrecision(4)) : detail}`);
-  process.stderr.write(`${benchmark.padEnd(16)} ${value.toPrecision(4).padStart(9)} ${unit.padEnd(5)} ${details.join(", ")}\n`);
+  const details = Object.entries(extra ?? {}).map(
+    ([key, detail]) => `${key} ${typeof detail === "number" ? Number(detail.toPrecision(4)) : detail}`,
+  );
+  process.stderr.write(
+    `${benchmark.padEnd(16)} ${value.toPrecision(4).padStart(9)} ${unit.padEnd(5)} ${details.join(", ")}\n`,
+  );
 }

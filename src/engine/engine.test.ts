@@ -17,7 +17,10 @@ function machineWith(code: string, registers: Readonly<Record<number, bigint>> =
 
 test("engine: the interpreter's loop stays within what V8 compiles well", () => {
   const { dispatcherOperations } = createMachine("long").vcpu.statistics();
-  assert.ok(dispatcherOperations > 1000 && dispatcherOperations <= 10_000, `${dispatcherOperations} WebAssembly instructions`);
+  assert.ok(
+    dispatcherOperations > 1000 && dispatcherOperations <= 10_000,
+    `${dispatcherOperations} WebAssembly instructions`,
+  );
 });
 
 test("engine: every exit's instruction count is exact", () => {
@@ -36,7 +39,10 @@ test("engine: a budget ends a loop soon after it is used up", () => {
 
 test("engine: code that is written over is decoded anew, within its own block too", () => {
   // mov byte [rip+1], 0x29 turns the next instruction's operation from add into sub: 01 c8 → 29 c8
-  const { vcpu, run } = machineWith("c60500000000 29 01c8 f4".replace("c60500000000 29", "c6050000000029"), { 0: 10n, 1: 3n });
+  const { vcpu, run } = machineWith("c60500000000 29 01c8 f4".replace("c60500000000 29", "c6050000000029"), {
+    0: 10n,
+    1: 3n,
+  });
   assert.equal(run().exit, Exit.halt);
   assert.equal(vcpu.gpr(0), 7n);
 });
@@ -56,7 +62,10 @@ test("engine: an instruction across two pages follows its second page's translat
   const { vcpu, load, map, run, memory } = machineWith("f4");
   load(0x200fff, hex("05"));
   map(0x400000n, 0x200000, 3n);
-  for (const [page, immediate] of [[0x300000, 5n], [0x301000, 7n]] as const) {
+  for (const [page, immediate] of [
+    [0x300000, 5n],
+    [0x301000, 7n],
+  ] as const) {
     memory.write(page, hex(`${immediate.toString(16).padStart(2, "0")}000000f4`));
     map(0x401000n, page, 3n);
     vcpu.rip = 0x400fffn;
@@ -72,7 +81,11 @@ test("engine: a fetch of an instruction's second page faults with its own addres
   map(0x400000n, 0x200000, 3n);
   vcpu.rip = 0x400fffn;
   const { exception } = run();
-  assert.deepEqual(exception && { vector: exception.vector, rip: exception.rip, cr2: exception.cr2 }, { vector: 14, rip: 0x400fffn, cr2: 0x401000n });
+  assert.deepEqual(exception && { vector: exception.vector, rip: exception.rip, cr2: exception.cr2 }, {
+    vector: 14,
+    rip: 0x400fffn,
+    cr2: 0x401000n,
+  });
 });
 
 test("engine: INVLPG, and nothing less, makes a changed page table entry count", () => {

@@ -6,16 +6,21 @@ import type { ContextView } from "./context.ts";
  * The body of x86/routines/clock.ts `timeStamp`. With a rate it leads into no JavaScript: time is what it was when the run
  * began, plus what the instructions since then take by estimate.
  */
-export const timeStamp = routine("timeStamp", { parameters: [], results: ["i64"], faults: false }, () => new Builder(), (ir) => {
-  const rate = ir.get("i32", State.timeRate);
-  ir.if(ir.eqz(rate), () => {
-    ir.host("timestamp");
-    ir.return(ir.get("i64", State.hostValue));
-  });
-  const passed = ir.sub(ir.get("i32", State.timeBudget), ir.get("i32", State.dispatchRemaining));
-  const ticks = ir.shr(ir.mul(ir.zext(passed, "i64"), ir.zext(rate, "i64")), 16);
-  ir.return(ir.add(ir.get("i64", State.timeBase), ticks));
-});
+export const timeStamp = routine(
+  "timeStamp",
+  { parameters: [], results: ["i64"], faults: false },
+  () => new Builder(),
+  (ir) => {
+    const rate = ir.get("i32", State.timeRate);
+    ir.if(ir.eqz(rate), () => {
+      ir.host("timestamp");
+      ir.return(ir.get("i64", State.hostValue));
+    });
+    const passed = ir.sub(ir.get("i32", State.timeBudget), ir.get("i32", State.dispatchRemaining));
+    const ticks = ir.shr(ir.mul(ir.zext(passed, "i64"), ir.zext(rate, "i64")), 16);
+    ir.return(ir.add(ir.get("i64", State.timeBase), ticks));
+  },
+);
 
 /** Ticks an instruction × 65536: the estimate to begin with, and its bounds. */
 const Rate = { first: 4 << 16, least: 1 << 13, most: 1000 << 16 } as const;

@@ -98,7 +98,12 @@ export class WasmVcpu implements Vcpu {
   /** See {@link transitions}: calls out of WebAssembly. */
   #calls = 0;
 
-  constructor(memory: DomainMemory, index: number, platform: Platform, { counting = false, sampledTime = false }: EngineOptions) {
+  constructor(
+    memory: DomainMemory,
+    index: number,
+    platform: Platform,
+    { counting = false, sampledTime = false }: EngineOptions,
+  ) {
     this.#base = vcpuBase(index);
     this.#memory = memory;
     this.#words = new Int32Array(memory.bytes.buffer);
@@ -116,7 +121,11 @@ export class WasmVcpu implements Vcpu {
     const bodies = hot.map(({ hot: { body } }) => body);
     let operations = 0;
     const { run } = this.#linker.link([], dispatcherRoutines, bodies, (callees) => {
-      operations = defineDispatcher(callees, { hot: hot.map((form) => form.hot), pool: (code) => new LocalPool(code), counting });
+      operations = defineDispatcher(callees, {
+        hot: hot.map((form) => form.hot),
+        pool: (code) => new LocalPool(code),
+        counting,
+      });
     });
     this.#dispatcherOperations = operations;
     this.#run = run as (vcpu: number, budget: number) => number;
@@ -194,11 +203,16 @@ export class WasmVcpu implements Vcpu {
   #forbidWrites(frame: number): void {
     const words = this.#words;
     const last = (this.#base + VcpuLayout.fetchTlb) >>> 2;
-    const [low, high, addend, step] = [TlbEntry.writeTag / 4, TlbEntry.writeTag / 4 + 1, TlbEntry.addend / 4, TlbEntry.bytes / 4];
+    const [low, high, addend, step] = [
+      TlbEntry.writeTag / 4,
+      TlbEntry.writeTag / 4 + 1,
+      TlbEntry.addend / 4,
+      TlbEntry.bytes / 4,
+    ];
     for (let entry = (this.#base + VcpuLayout.kernelBank) >>> 2; entry < last; entry += step) {
       // The low half of an empty tag has bits that no page's address has.
       const tag = words[entry + low]!;
-      if (tag === -1 || ((tag + words[entry + addend]!) >>> 12) !== frame) continue;
+      if (tag === -1 || (tag + words[entry + addend]!) >>> 12 !== frame) continue;
       words[entry + low] = -1;
       words[entry + high] = -1;
     }
@@ -280,7 +294,12 @@ export class WasmVcpu implements Vcpu {
   }
   statistics(): EngineStatistics {
     const returns = Object.fromEntries(statesByReason.map((name) => [name, this.#returns[Return[name]] ?? 0]));
-    return { ...this.#cache.statistics, forms: this.#forms.size, dispatcherOperations: this.#dispatcherOperations, returns: returns as EngineStatistics["returns"] };
+    return {
+      ...this.#cache.statistics,
+      forms: this.#forms.size,
+      dispatcherOperations: this.#dispatcherOperations,
+      returns: returns as EngineStatistics["returns"],
+    };
   }
   context(): VcpuContext {
     return this.#state.context();

@@ -1,5 +1,24 @@
 /** Exception vectors. Intel SDM Vol. 3A, "Protected-Mode Exceptions and Interrupts". */
-export const Vector = { DE: 0, DB: 1, NMI: 2, BP: 3, OF: 4, BR: 5, UD: 6, NM: 7, DF: 8, TS: 10, NP: 11, SS: 12, GP: 13, PF: 14, MF: 16, AC: 17, MC: 18, XM: 19 } as const;
+export const Vector = {
+  DE: 0,
+  DB: 1,
+  NMI: 2,
+  BP: 3,
+  OF: 4,
+  BR: 5,
+  UD: 6,
+  NM: 7,
+  DF: 8,
+  TS: 10,
+  NP: 11,
+  SS: 12,
+  GP: 13,
+  PF: 14,
+  MF: 16,
+  AC: 17,
+  MC: 18,
+  XM: 19,
+} as const;
 export type Vector = (typeof Vector)[keyof typeof Vector];
 
 /** Vectors that push an error code: #DF, #TS, #NP, #SS, #GP, #PF, #AC. */

@@ -17,7 +17,25 @@ export interface LazyFlags {
 }
 
 /** RFLAGS bits. Intel SDM Vol. 1, "EFLAGS Register". */
-export const Flag = { cf: 0, pf: 2, af: 4, zf: 6, sf: 7, tf: 8, if: 9, df: 10, iopl: 12, nt: 14, rf: 16, vm: 17, ac: 18, vif: 19, vip: 20, id: 21, of: 11 } as const;
+export const Flag = {
+  cf: 0,
+  pf: 2,
+  af: 4,
+  zf: 6,
+  sf: 7,
+  tf: 8,
+  if: 9,
+  df: 10,
+  iopl: 12,
+  nt: 14,
+  rf: 16,
+  vm: 17,
+  ac: 18,
+  vif: 19,
+  vip: 20,
+  id: 21,
+  of: 11,
+} as const;
 export type StatusFlag = "cf" | "pf" | "af" | "zf" | "sf" | "of";
 export const statusFlagsMask = 0x8d5;
 
@@ -52,8 +70,10 @@ export const flagForms = {
   add: (ir: Builder, [a, b, r]: Value[]) => lazy(ir, r!, auxOfCarries(ir, addCarries(ir, a!, b!, r!))),
   sub: (ir: Builder, [a, b, r]: Value[]) => lazy(ir, r!, auxOfCarries(ir, subBorrows(ir, a!, b!, r!))),
   logic: (ir: Builder, [r]: Value[]) => lazy(ir, r!, ir.const("i64", 0)),
-  inc: (ir: Builder, [a, r]: Value[]) => lazy(ir, r!, keepCarry(ir, ir.hold(auxOfCarries(ir, addCarries(ir, a!, ir.const(a!.type, 1), r!))))),
-  dec: (ir: Builder, [a, r]: Value[]) => lazy(ir, r!, keepCarry(ir, ir.hold(auxOfCarries(ir, subBorrows(ir, a!, ir.const(a!.type, 1), r!))))),
+  inc: (ir: Builder, [a, r]: Value[]) =>
+    lazy(ir, r!, keepCarry(ir, ir.hold(auxOfCarries(ir, addCarries(ir, a!, ir.const(a!.type, 1), r!))))),
+  dec: (ir: Builder, [a, r]: Value[]) =>
+    lazy(ir, r!, keepCarry(ir, ir.hold(auxOfCarries(ir, subBorrows(ir, a!, ir.const(a!.type, 1), r!))))),
   /** (cf: i1, of: i1, result): SF, ZF and PF follow the result, AF is clear. Shifts and multiplications. */
   shift: (ir: Builder, [cf, of, r]: Value[]) => lazy(ir, r!, carryOverflow(ir, cf!, of!)),
   /** (flags: i32): each status flag from its place in EFLAGS. */
@@ -121,7 +141,9 @@ export function condition(ir: Builder, code: number): Value {
 
 /** The status flags in their EFLAGS places, as an i32. */
 export function materialise(ir: Builder): Value {
-  const flags = Object.entries(statusFlags).map(([name, read]) => ir.shl(ir.zext(read(ir), "i32"), Flag[name as StatusFlag]));
+  const flags = Object.entries(statusFlags).map(([name, read]) =>
+    ir.shl(ir.zext(read(ir), "i32"), Flag[name as StatusFlag]),
+  );
   return flags.reduce((all, flag) => ir.or(all, flag));
 }
 

@@ -22,7 +22,8 @@ export async function imageUnavailable(reference: string): Promise<string | unde
     await pullImage(reference, {});
     return undefined;
   } catch (error) {
-    if (error instanceof XenError && error.code === "mirror-unreachable") return `no mirror for ${reference} can be reached`;
+    if (error instanceof XenError && error.code === "mirror-unreachable")
+      return `no mirror for ${reference} can be reached`;
     throw error;
   }
 }

@@ -19,16 +19,23 @@ const script = [
 ].join("; ");
 const answers = ["42", "3", "edeaaff3f1774ad2", "4.242641", "500500", "0019d23b", "7"];
 
-test("linux: two releases at once in one process, each in its own memory and worker", { skip, timeout: 300_000 }, async () => {
-  await using host = await Host.open(nodeMachine());
-  const [twelve, thirteen] = await Promise.all([
-    runInImage(host, "debian:12", ["sh", "-c", `${script}; exit 12`]),
-    runInImage(host, "debian:13", ["sh", "-c", `${script}; exit 13`]),
-  ]);
-  for (const [result, status, kernel] of [[twelve, 12, /^6\.1\./], [thirteen, 13, /^6\.12\./]] as const) {
-    assert.equal(result.status, status, result.lastLines.join("\n"));
-    const [release = "", ...rest] = result.stdout.trim().split("\n");
-    assert.match(release, kernel);
-    assert.deepEqual(rest, answers);
-  }
-});
+test(
+  "linux: two releases at once in one process, each in its own memory and worker",
+  { skip, timeout: 300_000 },
+  async () => {
+    await using host = await Host.open(nodeMachine());
+    const [twelve, thirteen] = await Promise.all([
+      runInImage(host, "debian:12", ["sh", "-c", `${script}; exit 12`]),
+      runInImage(host, "debian:13", ["sh", "-c", `${script}; exit 13`]),
+    ]);
+    for (const [result, status, kernel] of [
+      [twelve, 12, /^6\.1\./],
+      [thirteen, 13, /^6\.12\./],
+    ] as const) {
+      assert.equal(result.status, status, result.lastLines.join("\n"));
+      const [release = "", ...rest] = result.stdout.trim().split("\n");
+      assert.match(release, kernel);
+      assert.deepEqual(rest, answers);
+    }
+  },
+);

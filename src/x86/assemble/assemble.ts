@@ -13,8 +13,27 @@ export interface Assembled {
 }
 
 /** Condition names by code, in pairs of synonyms. Intel SDM Vol. 1, "EFLAGS Condition Codes". */
-const conditions = ["o", "no", "b c nae", "nb nc ae", "z e", "nz ne", "be na", "nbe a", "s", "ns", "p pe", "np po", "l nge", "nl ge", "le ng", "nle g"];
-const conditionCodes = new Map(conditions.flatMap((names, code) => names.split(" ").map((name) => [name, code] as const)));
+const conditions = [
+  "o",
+  "no",
+  "b c nae",
+  "nb nc ae",
+  "z e",
+  "nz ne",
+  "be na",
+  "nbe a",
+  "s",
+  "ns",
+  "p pe",
+  "np po",
+  "l nge",
+  "nl ge",
+  "le ng",
+  "nle g",
+];
+const conditionCodes = new Map(
+  conditions.flatMap((names, code) => names.split(" ").map((name) => [name, code] as const)),
+);
 const prefixBytes: Readonly<Record<string, number>> = { lock: 0xf0, rep: 0xf3, repe: 0xf3, repne: 0xf2 };
 
 /** The rows of a mnemonic and the condition code in it: "jnz" is row "jcc" with code 5. */
@@ -32,21 +51,32 @@ function rowsOf(map: OpcodeMap, mnemonic: string): { rows: readonly Row[]; low: 
 /** Operand sizes to try: what the operands say, or the mode's own. */
 function candidateSizes(operands: readonly SourceOperand[], codeSize: 32 | 64): (16 | 32 | 64)[] {
   for (const operand of operands) {
-    const bits = operand.kind === "register" && operand.register.kind === "general" ? operand.register.bits : operand.kind === "memory" ? operand.bits : undefined;
+    const bits =
+      operand.kind === "register" && operand.register.kind === "general"
+        ? operand.register.bits
+        : operand.kind === "memory"
+          ? operand.bits
+          : undefined;
     if (bits === 16 || bits === 32 || bits === 64) return [bits];
     if (bits === 8) return [32];
   }
   return codeSize === 64 ? [64, 32] : [32];
 }
 
-function encodeInstruction(map: OpcodeMap, line: SourceLine & { kind: "instruction" }, codeSize: 32 | 64): EncodedInstruction {
+function encodeInstruction(
+  map: OpcodeMap,
+  line: SourceLine & { kind: "instruction" },
+  codeSize: 32 | 64,
+): EncodedInstruction {
   const { rows, low } = rowsOf(map, line.mnemonic);
   const prefixes = line.prefixes.map((name) => prefixBytes[name] ?? 0);
   let best: EncodedInstruction | undefined;
   const better = (encoded: EncodedInstruction, row: Row) => {
     // A relative branch takes its long form, so that sizes do not depend on where labels are.
     const near = row.encoding.operands.some(({ kind, size }) => kind === "J" && size === "b") && rows.length > 1;
-    return best === undefined ? !near || rows.every((each) => each.encoding.operands.some(({ size }) => size === "b")) : encoded.bytes.length < best.bytes.length && !near;
+    return best === undefined
+      ? !near || rows.every((each) => each.encoding.operands.some(({ size }) => size === "b"))
+      : encoded.bytes.length < best.bytes.length && !near;
   };
   for (const size of candidateSizes(line.operands, codeSize)) {
     for (const row of rows) {
@@ -160,7 +190,11 @@ class Assembly {
   #number(text: string, bytes: 1 | 2 | 4 | 8): void {
     const expression = parseExpression(text, this.#constants);
     if (expression.label !== undefined) {
-      this.#fixups.push({ start: this.#bytes.length, fixup: { at: 0, bytes, expression, relativeTo: undefined }, line: this.#line });
+      this.#fixups.push({
+        start: this.#bytes.length,
+        fixup: { at: 0, bytes, expression, relativeTo: undefined },
+        line: this.#line,
+      });
     }
     for (let index = 0n; index < bytes; index++) this.#bytes.push(Number((expression.offset >> (index * 8n)) & 0xffn));
   }
@@ -173,7 +207,8 @@ class Assembly {
     const limit = 1n << BigInt(bytes * 8 - 1);
     const fits = relativeTo === undefined ? value < limit * 2n : value >= -limit && value < limit;
     if (!fits) throw new AssemblyError(`${expression.label ?? "the target"} is out of reach`);
-    for (let index = 0; index < bytes; index++) this.#bytes[start + at + index] = Number((value >> BigInt(index * 8)) & 0xffn);
+    for (let index = 0; index < bytes; index++)
+      this.#bytes[start + at + index] = Number((value >> BigInt(index * 8)) & 0xffn);
   }
 }
 
@@ -183,6 +218,11 @@ class Assembly {
  * @param origin The address of the first byte. @param constants Symbols that the source may use.
  * @throws AssemblyError with the line.
  */
-export function assemble(map: OpcodeMap, source: string, origin: bigint, constants: Readonly<Record<string, number | bigint>> = {}): Assembled {
+export function assemble(
+  map: OpcodeMap,
+  source: string,
+  origin: bigint,
+  constants: Readonly<Record<string, number | bigint>> = {},
+): Assembled {
   return new Assembly(map, origin, constants).run(source);
 }

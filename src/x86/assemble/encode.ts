@@ -31,10 +31,14 @@ const fixedRegisters: Readonly<Record<string, readonly [number: number, bits: nu
 }; // prettier-ignore
 
 function matchesFixed(spec: OperandSpec, operand: SourceOperand, operandSize: number): boolean {
-  if (spec.text === "1") return operand.kind === "expression" && operand.expression.label === undefined && operand.expression.offset === 1n;
+  if (spec.text === "1")
+    return operand.kind === "expression" && operand.expression.label === undefined && operand.expression.offset === 1n;
   if (operand.kind !== "register") return false;
   const fixed = fixedRegisters[spec.text];
-  if (fixed === undefined) return operand.register.kind === "segment" && Segment[spec.text.toLowerCase() as Segment] === operand.register.number;
+  if (fixed === undefined)
+    return (
+      operand.register.kind === "segment" && Segment[spec.text.toLowerCase() as Segment] === operand.register.number
+    );
   const bits = fixed[1] === "v" ? operandSize : fixed[1] === "z" ? Math.min(operandSize, 32) : fixed[1];
   return operand.register.kind === "general" && operand.register.number === fixed[0] && operand.register.bits === bits;
 }
@@ -53,7 +57,8 @@ function matchesOperand(spec: OperandSpec, operand: SourceOperand, operandSize: 
   const bits = bitsOfSpec(spec, operandSize);
   const isRegister = (kind: RegisterName["kind"]) => operand.kind === "register" && operand.register.kind === kind;
   const general = () => isRegister("general") && operand.kind === "register" && operand.register.bits === bits;
-  const memory = () => operand.kind === "memory" && (operand.bits === undefined || bits === undefined || operand.bits === bits);
+  const memory = () =>
+    operand.kind === "memory" && (operand.bits === undefined || bits === undefined || operand.bits === bits);
   switch (spec.kind) {
     case "fixed":
       return matchesFixed(spec, operand, operandSize);
@@ -66,7 +71,10 @@ function matchesOperand(spec: OperandSpec, operand: SourceOperand, operandSize: 
     case "Z":
       return general();
     case "I":
-      return operand.kind === "expression" && fitsImmediate(operand.expression, spec.size === "z" ? operandSize : (bits ?? 8), spec.size);
+      return (
+        operand.kind === "expression" &&
+        fitsImmediate(operand.expression, spec.size === "z" ? operandSize : (bits ?? 8), spec.size)
+      );
     case "J":
       return operand.kind === "expression";
     case "V":
@@ -86,7 +94,12 @@ function matchesOperand(spec: OperandSpec, operand: SourceOperand, operandSize: 
 }
 
 /** Whether a row can encode these operands at this operand size in this mode. */
-export function matchesRow(encoding: Encoding, operands: readonly SourceOperand[], operandSize: 16 | 32 | 64, codeSize: 32 | 64): boolean {
+export function matchesRow(
+  encoding: Encoding,
+  operands: readonly SourceOperand[],
+  operandSize: 16 | 32 | 64,
+  codeSize: 32 | 64,
+): boolean {
   const { options } = encoding;
   if (encoding.operands.length !== operands.length) return false;
   if (codeSize === 64 ? options.has("i64") : options.has("x64") || operandSize === 64) return false;
@@ -109,7 +122,8 @@ interface Parts {
 }
 
 function putExpression(parts: Parts, expression: Expression, bytes: 1 | 2 | 4 | 8, relative: boolean): void {
-  if (expression.label !== undefined || relative) parts.fixups.push({ at: parts.tail.length, bytes, expression, relative });
+  if (expression.label !== undefined || relative)
+    parts.fixups.push({ at: parts.tail.length, bytes, expression, relative });
   parts.tail.push(...bytesOf(expression.offset, bytes));
 }
 
@@ -143,9 +157,18 @@ const inReg = new Set(["G", "V", "S", "C", "D"]);
 const inRm = new Set(["E", "M", "R", "W", "U"]);
 
 /** Encodes a row that {@link matchesRow} accepted. `low` is the condition code of a row that has one. */
-export function encodeRow(encoding: Encoding, operands: readonly SourceOperand[], operandSize: 16 | 32 | 64, codeSize: 32 | 64, low: number, prefixes: readonly number[]): EncodedInstruction {
+export function encodeRow(
+  encoding: Encoding,
+  operands: readonly SourceOperand[],
+  operandSize: 16 | 32 | 64,
+  codeSize: 32 | 64,
+  low: number,
+  prefixes: readonly number[],
+): EncodedInstruction {
   const parts: Parts = { rex: 0, rexNeeded: false, addressPrefix: false, segment: undefined, tail: [], fixups: [] };
-  const sized = encoding.operands.some(({ size, kind }) => ["v", "z", "y", "bs", "rAX", "eAX"].includes(size) || kind === "J") || encoding.options.has("osz");
+  const sized =
+    encoding.operands.some(({ size, kind }) => ["v", "z", "y", "bs", "rAX", "eAX"].includes(size) || kind === "J") ||
+    encoding.options.has("osz");
   const wide = operandSize === 64 && sized && !encoding.options.has("f64") && !encoding.options.has("d64");
   if (wide || encoding.options.has("w1")) parts.rex |= 8;
   let opcode = encoding.opcode + low;
@@ -171,7 +194,14 @@ export function encodeRow(encoding: Encoding, operands: readonly SourceOperand[]
   encoding.operands.forEach(({ kind, size }, position) => {
     const operand = operands[position]!;
     if (operand.kind !== "expression") return;
-    const wanted = size === "b" || size === "bs" ? 1 : size === "w" ? 2 : size === "v" ? operandSize / 8 : Math.min(operandSize, 32) / 8;
+    const wanted =
+      size === "b" || size === "bs"
+        ? 1
+        : size === "w"
+          ? 2
+          : size === "v"
+            ? operandSize / 8
+            : Math.min(operandSize, 32) / 8;
     if (kind === "I") putExpression(parts, operand.expression, wanted as 1 | 2 | 4 | 8, false);
     if (kind === "J") putExpression(parts, operand.expression, size === "b" ? 1 : 4, true);
   });

@@ -33,7 +33,12 @@ export type SourceOperand =
 export type SourceLine =
   | { readonly kind: "label"; readonly name: string }
   | { readonly kind: "directive"; readonly name: string; readonly text: string }
-  | { readonly kind: "instruction"; readonly prefixes: readonly string[]; readonly mnemonic: string; readonly operands: readonly SourceOperand[] };
+  | {
+      readonly kind: "instruction";
+      readonly prefixes: readonly string[];
+      readonly mnemonic: string;
+      readonly operands: readonly SourceOperand[];
+    };
 
 /** What is wrong with a program, and where. */
 export class AssemblyError extends Error {}
@@ -106,7 +111,10 @@ function parseMemory(inside: string, bits: number | undefined, constants: Consta
   let index: RegisterName | undefined;
   let scale = 0;
   const displacement: string[] = [];
-  for (const term of rest.replaceAll("-", "+-").split("+").map((part) => part.trim())) {
+  for (const term of rest
+    .replaceAll("-", "+-")
+    .split("+")
+    .map((part) => part.trim())) {
     if (term === "") continue;
     const [name = "", factor] = term.split("*").map((part) => part.trim());
     const register = registers.get(name);
@@ -130,7 +138,9 @@ function parseOperand(text: string, constants: Constants): SourceOperand {
 
 /** Splits at commas that are outside quotes and brackets. */
 export function splitOperands(text: string): string[] {
-  return text.trim() === "" ? [] : [...text.matchAll(/(?:"(?:[^"\\]|\\.)*"|'[^']'|[^,])+/g)].map(([part]) => part.trim());
+  return text.trim() === ""
+    ? []
+    : [...text.matchAll(/(?:"(?:[^"\\]|\\.)*"|'[^']'|[^,])+/g)].map(([part]) => part.trim());
 }
 
 /** Parses one line of source: any labels, then a directive or an instruction. */
@@ -155,6 +165,11 @@ export function parseLine(line: string, constants: Constants): SourceLine[] {
     [mnemonic = ""] = rest.split(/\s/, 1);
     rest = rest.slice(mnemonic.length).trim();
   }
-  parsed.push({ kind: "instruction", prefixes, mnemonic, operands: splitOperands(rest).map((text) => parseOperand(text, constants)) });
+  parsed.push({
+    kind: "instruction",
+    prefixes,
+    mnemonic,
+    operands: splitOperands(rest).map((text) => parseOperand(text, constants)),
+  });
   return parsed;
 }

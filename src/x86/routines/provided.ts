@@ -8,9 +8,19 @@ interface Deferred extends Routine {
 }
 
 /** A routine that the architecture calls and an engine provides: how translations are cached is the engine's affair. */
-export function provided(name: string, parameters: readonly Type[], results: readonly Type[] = [], faults = false): Deferred {
+export function provided(
+  name: string,
+  parameters: readonly Type[],
+  results: readonly Type[] = [],
+  faults = false,
+): Deferred {
   let installed: Routine | undefined;
-  const declared = routine(name, { parameters, results, faults }, () => new Builder(), () => {});
+  const declared = routine(
+    name,
+    { parameters, results, faults },
+    () => new Builder(),
+    () => {},
+  );
   return {
     ...declared,
     body(): Block {

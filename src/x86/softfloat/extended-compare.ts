@@ -29,10 +29,16 @@ export const compareExtended = routine(
     ir.if(ir.or(unsupported, nan), () => {
       const signaling = ir.or(a.isSignaling, b.isSignaling);
       const invalid = ir.or(ir.or(unsupported, signaling), ir.ne(quietToo, 0));
-      ir.return(ir.const("i32", Relation.unordered), ir.select(invalid, ir.const("i32", Exception.invalid), ir.const("i32", 0)));
+      ir.return(
+        ir.const("i32", Relation.unordered),
+        ir.select(invalid, ir.const("i32", Exception.invalid), ir.const("i32", 0)),
+      );
     });
     const finish = (relation: Value | number) =>
-      ir.return(typeof relation === "number" ? ir.const("i32", relation) : relation, denormalOperands(ir, control, a, b));
+      ir.return(
+        typeof relation === "number" ? ir.const("i32", relation) : relation,
+        denormalOperands(ir, control, a, b),
+      );
     ir.if(ir.and(a.isZero, b.isZero), () => finish(Relation.equal));
     const [less, more] = [ir.const("i32", Relation.less), ir.const("i32", Relation.greater)];
     ir.if(ir.ne(a.sign, b.sign), () => finish(ir.select(ir.ne(a.sign, 0), less, more)));
