@@ -265,9 +265,10 @@ export class Domain {
     return this.state === DomainState.shutdown ? this.get(DOMAIN.shutdownReason) : undefined;
   }
 
-  /** Lets a domain that shut down to be suspended run on in place. */
+  /** Lets a domain that shut down to be suspended run on in place. What it left as its code is void. Xen: domain_resume() */
   resume(): void {
     const words = this.heap.words;
+    this.set(DOMAIN.shutdownCode, 0);
     Atomics.compareExchange(words, this.base + DOMAIN.state, DomainState.shutdown, DomainState.running);
     this.kickAll();
   }

@@ -35,6 +35,8 @@ export function copyFromGuest(
 ): boolean {
   const read = (address: number, bytes: Uint8Array): boolean =>
     memory.read(address, bytes) || (foreign?.copyFrom(address, bytes) ?? false);
+  // Of nothing there is nothing to fault, wherever it is.
+  if (into.length === 0) return true;
   // Nearly every argument lies in one page, on a 64-bit kernel's stack.
   if (vcpu.codeSize === 64 && Number(linear & 0xfffn) + into.length <= XEN_PAGE_SIZE) {
     const physical = vcpu.translate(linear, "read");

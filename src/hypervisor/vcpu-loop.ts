@@ -55,6 +55,7 @@ export function runVcpu(cpu: VirtualCpu, vcpu: Vcpu, attention: Attention): RunO
     if (attention.take()) takeRequests(cpu, vcpu);
     const { state } = domain;
     if (state === DomainState.shutdown) {
+      if (started) setRunstate(domain, index, vcpu, RUNSTATE.offline, cpu.inputs.time());
       return { kind: "shutdown", reason: domain.get(DOMAIN.shutdownReason), crash: undefined };
     }
     if (state === DomainState.dying || state === DomainState.free) {

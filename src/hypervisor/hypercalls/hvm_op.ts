@@ -7,14 +7,13 @@ import {
   xen_hvm_evtchn_upcall_vector,
   xen_hvm_get_mem_type,
   xen_hvm_get_time,
-  xen_hvm_pagetable_dying,
   xen_hvm_param,
 } from "../../abi/hvm/hvm_op.ts";
 import { HVM_NR_PARAMS, HVM_PARAM } from "../../abi/hvm/params.ts";
 import { P2mType } from "../../engine/engine.ts";
 import { upcallPending } from "../event-channels.ts";
 import { VCPU } from "../heap.ts";
-import { absent, hypercall, operation, subcommand } from "../hypercall.ts";
+import { absent, hypercall, operation, refused, subcommand } from "../hypercall.ts";
 import type { Caller, HypercallResult } from "../hypercall.ts";
 
 /** What only domains with hardware virtualization have: parameters, and the vector for events. */
@@ -25,8 +24,7 @@ export const hvm_op = hypercall("hvm_op", HVMOP, {
   set_isa_irq_level: absent("device models use dm_op"),
   set_pci_link_route: absent("device models use dm_op"),
   flush_tlbs: operation(flushTlbs),
-  // A hint for shadow page tables, which there are none of: a guest that hears so stops giving it.
-  pagetable_dying: subcommand(xen_hvm_pagetable_dying, () => -Errno.EINVAL),
+  pagetable_dying: refused(Errno.EINVAL, "a hint for shadow page tables, and there are none"),
   get_time: subcommand(xen_hvm_get_time, (caller, op) => {
     op.now = BigInt(caller.cpu.inputs.time());
     return 0;
@@ -74,7 +72,13 @@ const DEPRECATED: ReadonlySet<number> = new Set([
   HVM_PARAM.MEMORY_EVENT_MSR,
 ]);
 
-/** -EINVAL: no such parameter, or a deprecated one. -ESRCH, -EPERM: not the caller's to set. -EEXIST: it is fixed. */
+/** Sizes of the x87 instruction pointer that FXSAVE may store: by the code's mode, 4, 8. Xen: HVM_PARAM_X87_FIP_WIDTH */
+const FIP_WIDTHS: ReadonlySet<bigint> = new Set([0n, 4n, 8n]);
+
+/**
+ * -EINVAL: no such parameter, a deprecated one, or no such value. -ESRCH, -EPERM: not the caller's to set. -EEXIST: it
+ * is fixed. -ENODEV: what it is about is not there.
+ */
 function setParam(caller: Caller, op: xen_hvm_param): HypercallResult {
   if (op.index >= HVM_NR_PARAMS) return -Errno.EINVAL;
   const domain = caller.findDomain(op.domid);
@@ -83,6 +87,9 @@ function setParam(caller: Caller, op: xen_hvm_param): HypercallResult {
   if (op.index === HVM_PARAM.ALTP2M) return -Errno.EEXIST;
   if (DEPRECATED.has(op.index)) return -Errno.EINVAL;
   if (!SETTABLE.has(op.index)) return -Errno.EPERM;
+  if (op.index === HVM_PARAM.X87_FIP_WIDTH && !FIP_WIDTHS.has(op.value)) return -Errno.EINVAL;
+  // It moves the ACPI timer, which PVH domains do not have.
+  if (op.index === HVM_PARAM.ACPI_IOPORTS_LOCATION) return -Errno.ENODEV;
   domain.setParam(op.index, op.value);
   if (op.index === HVM_PARAM.CALLBACK_IRQ) {
     caller.cpu.latchLayout();

@@ -30,14 +30,13 @@ const single: ReadonlyMap<number, Hypercall> = new Map([
 ]);
 
 /**
- * HYPERVISOR_multicall(list, count): several calls, each with its result in its entry. A multicall inside is -ENOSYS.
+ * HYPERVISOR_multicall(list, count): several calls, each with its result in its entry. A multicall inside is -EINVAL.
  * -EFAULT: an entry cannot be read or written. Xen: do_multicall()
  */
 const multicall = plain("multicall", (caller) => {
   const codec = layout(caller, multicall_entry);
-  const [address = 0n, wide = 0n] = caller.args;
-  const count = Number(BigInt.asUintN(32, wide));
-  const until = Math.min(count, CALLS_AT_ONCE);
+  const [address = 0n, count = 0n] = caller.args;
+  const until = count > BigInt(CALLS_AT_ONCE) ? CALLS_AT_ONCE : Number(count);
   const { cpu } = caller;
   for (let i = 0; i < until; i++) {
     const at = address + BigInt(i * codec.sizeof);
@@ -45,7 +44,9 @@ const multicall = plain("multicall", (caller) => {
     if (bytes === undefined) return -Errno.EFAULT;
     const entry = codec.read(bytes);
     const inner = caller.with([...entry.args]);
-    const result: HypercallResult = single.get(Number(BigInt.asUintN(32, entry.op)))?.run(inner) ?? -Errno.ENOSYS;
+    const number = Number(BigInt.asUintN(32, entry.op));
+    const absent = number === HYPERVISOR.multicall ? -Errno.EINVAL : -Errno.ENOSYS;
+    const result: HypercallResult = single.get(number)?.run(inner) ?? absent;
     if (result === "continue") entry.args = inner.args;
     else entry.result = BigInt(result);
     codec.write(bytes, 0, entry);
@@ -55,9 +56,9 @@ const multicall = plain("multicall", (caller) => {
   return proceed(until);
 
   function proceed(done: number): HypercallResult {
-    if (done === count) return 0;
+    if (BigInt(done) === count) return 0;
     caller.args[0] = address + BigInt(done * codec.sizeof);
-    caller.args[1] = BigInt(count - done);
+    caller.args[1] = count - BigInt(done);
     return "continue";
   }
 });

@@ -27,13 +27,21 @@ export const vm_assist = plain("vm_assist", (caller) => {
   }
 });
 
+/** A time that is negative or further away than this, in nanoseconds, is a guest's mistake in reckoning. */
+const TOO_FAR = 2 ** 50;
+/** What it gets instead: it may have work to do, or may just have meant never. Xen: do_set_timer_op() */
+const SOON = 100_000_000;
+
 /** HYPERVISOR_set_timer_op(timeout): VIRQ_TIMER at an absolute time, 0 for never. 32-bit code passes two halves. */
 export const set_timer_op = plain("set_timer_op", (caller) => {
   const [low = 0n, high = 0n] = caller.args;
-  const timeout = caller.compat ? (high << 32n) | low : low;
-  // Times beyond 2^63 are negative to Xen, hence in the past.
-  const deadline = timeout === 0n ? Infinity : Number(BigInt.asIntN(64, timeout));
-  caller.cpu.timers.singleshot = deadline;
+  const timeout = Number(BigInt.asIntN(64, caller.compat ? (high << 32n) | low : low));
+  const { inputs, timers } = caller.cpu;
+  if (timeout === 0) timers.singleshot = Infinity;
+  else {
+    const now = inputs.time();
+    timers.singleshot = timeout < 0 || timeout - now >= TOO_FAR ? now + SOON : timeout;
+  }
   return 0;
 });
 
