@@ -1,7 +1,8 @@
 /**
  * Every encoding row × mode × operand size × register or memory form, on the host's processor and on our interpreter,
  * and a part of it on the BigInt oracle. Where the host cannot execute x86-64 its place is taken by recorded vectors.
- * XENOLITH_DIFFERENTIAL_CASES sets the cases of each form, XENOLITH_SEED which ones, XENOLITH_ONLY a pattern for names.
+ * XENOLITH_DIFFERENTIAL_CASES sets the cases of each form, XENOLITH_SEED which ones, XENOLITH_ONLY a pattern for names;
+ * XENOLITH_RECORDED asks for the recorded vectors.
  */
 import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
@@ -24,7 +25,8 @@ const SEED = Number(process.env["XENOLITH_SEED"] ?? 0);
 const ONLY = new RegExp(process.env["XENOLITH_ONLY"] ?? "");
 const REPORTS = 3;
 
-const native = compileNative();
+const native =
+  process.env["XENOLITH_RECORDED"] === undefined ? compileNative() : { unavailable: "XENOLITH_RECORDED is set" };
 const recorded = new Map<string, RecordedForm>();
 let cpuModel = "unavailable" in native ? "" : native.cpuModel;
 if ("unavailable" in native && existsSync(VECTORS)) {
