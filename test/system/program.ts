@@ -1,4 +1,4 @@
-import { Layout, createMachine } from "../engine-harness.ts";
+import { Layout, Selector, createMachine } from "../engine-harness.ts";
 import type { Machine, MachineMode } from "../engine-harness.ts";
 import type { Platform, VcpuContext } from "../../src/engine/engine.ts";
 
@@ -104,4 +104,19 @@ export function gate32(
       (BigInt(offset >>> 16) << 48n),
     true,
   );
+}
+
+/** Where tests put TSSs of their own. */
+export const handlerTask = 0x10000;
+export const otherTask = 0x11000;
+/** A 32-bit TSS of a ring-0 task. */
+export function taskSegment(ram: DataView, where: number, eip: number, esp: number, flags = 2): void {
+  for (let offset = 0; offset < 0x68; offset += 4) ram.setUint32(where + offset, 0, true);
+  ram.setUint32(where + 4, Layout.stackTop, true);
+  ram.setUint32(where + 8, Selector.data, true);
+  ram.setUint32(where + 0x20, eip, true);
+  ram.setUint32(where + 0x24, flags, true);
+  ram.setUint32(where + 0x38, esp, true);
+  for (const [index, selector] of [Selector.data, Selector.code32, Selector.data, Selector.data, 0, 0].entries())
+    ram.setUint32(where + 0x48 + index * 4, selector, true);
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Exit } from "../../src/engine/engine.ts";
 import { Layout, Selector } from "../engine-harness.ts";
-import { at, descriptor, gate32, program, stackTop, start } from "./program.ts";
+import { at, descriptor, gate32, handlerTask, otherTask, program, stackTop, start, taskSegment } from "./program.ts";
 
 const user = { cpl: 3 } as const;
 
@@ -85,19 +85,6 @@ for (const [name, selector, access, vector, errorCode] of badStacks) {
   });
 }
 
-const handlerTask = 0x10000;
-const otherTask = 0x11000;
-/** A 32-bit TSS of a ring-0 task. */
-function taskSegment(ram: DataView, where: number, eip: number, esp: number, flags = 2): void {
-  for (let offset = 0; offset < 0x68; offset += 4) ram.setUint32(where + offset, 0, true);
-  ram.setUint32(where + 4, Layout.stackTop, true);
-  ram.setUint32(where + 8, Selector.data, true);
-  ram.setUint32(where + 0x20, eip, true);
-  ram.setUint32(where + 0x24, flags, true);
-  ram.setUint32(where + 0x38, esp, true);
-  for (const [index, selector] of [Selector.data, Selector.code32, Selector.data, Selector.data, 0, 0].entries())
-    ram.setUint32(where + 0x48 + index * 4, selector, true);
-}
 function busy(ram: DataView, selector: number): boolean {
   return (ram.getUint8(Layout.gdt + (selector & ~7) + 5) & 2) !== 0;
 }
@@ -179,7 +166,6 @@ test("a task whose SS is bad begins with #TS, at its own address", () => {
     },
   });
   assert.equal(machine.run().exit, Exit.halt);
-  // EXT: the exception is one of the new task, delivered as an event.
   assert.deepEqual(
     [machine.vcpu.rip, machine.ram.getUint32(0x6800 - 4, true)],
     [BigInt(Layout.handlers + 161), Selector.userData & ~3],

@@ -39,6 +39,26 @@ test("real mode: INT pushes three words, and IRET takes them", () => {
   assert.deepEqual([gpr[6], gpr[7], rip], [offset(code, "back"), 0x203n, offset(code, "back") + 3n]);
 });
 
+test("real mode: INT and IRET between nonzero segments", () => {
+  const code = program(`
+    cd60                   | int 0x60
+    f4                     | hlt
+  `);
+  const machine = start("real", code, {
+    prepare(context, { ram }) {
+      context.segments.cs = { selector: 0x600, base: 0x6000n, limit: 0xffff, attributes: 0x9b };
+      context.rip = 0x1000n;
+      ram.setUint32(0x60 * 4, 0x0123_0005, true);
+      // mov ax, cs; iret
+      Uint8Array.of(0x8c, 0xc8, 0xcf).forEach((byte, index) => ram.setUint8(0x1235 + index, byte));
+    },
+  });
+  assert.equal(machine.run().exit, Exit.halt);
+  const { gpr, rip, segments } = machine.vcpu.context();
+  assert.deepEqual([gpr[0], rip], [0x123n, 0x1003n]);
+  assert.deepEqual([segments.cs.selector, segments.cs.base], [0x600, 0x6000n]);
+});
+
 test("real mode: an exception pushes no error code, and a vector beyond the table is #GP", () => {
   const code = program(`
     cd60                   | int 0x60

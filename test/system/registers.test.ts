@@ -270,6 +270,18 @@ test("XSETBV: x87 always, nothing that does not exist; #UD without CR4.OSXSAVE",
   assert.equal(accepted(attempt(xsetbv, 1n, 0n, { cr4 })).xcr0, 1n);
 });
 
+test("XGETBV: XCR0 only", () => {
+  const code = program(`
+    0f01d0                 | xgetbv
+    f4                     | hlt
+  `);
+  const cr4 = 0x4_06a0n;
+  const { gpr } = accepted(attempt(code, -1n, 0n, { cr4 }));
+  assert.deepEqual([gpr[0], gpr[2]], [3n, 0n]);
+  refused(attempt(code, 0n, 1n, { cr4 }));
+  refused(attempt(code, 0n), 6);
+});
+
 test("descriptor-table registers: LGDT, SIDT, and UMIP in ring 3", () => {
   const code = program(`
     0f010526000000         | sgdt [rip+area]
