@@ -12,12 +12,12 @@ const script = [
   "echo $((6*7))",
   "printf 'a\\nb\\nc\\n' | wc -l",
   "echo abc | sha256sum | cut -c1-16",
-  "awk 'BEGIN { printf \"%.6f\\n\", sqrt(2) * 3 }'",
+  "awk 'BEGIN { printf \"%.6f\\n\", 22 / 7 * 1.5 }'",
   "seq 1 1000 | awk '{ s += $1 } END { print s }'",
   "head -c 100000 /dev/zero | gzip | gunzip | md5sum | cut -c1-8",
   "(exit 7); echo $?",
 ].join("; ");
-const answers = ["42", "3", "edeaaff3f1774ad2", "4.242641", "500500", "0019d23b", "7"];
+const answers = ["42", "3", "edeaaff3f1774ad2", "4.714286", "500500", "0019d23b", "7"];
 
 test(
   "linux: two releases at once in one process, each in its own memory and worker",
