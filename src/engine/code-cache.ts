@@ -3,16 +3,14 @@ import type { Decoded } from "../x86/decode/decode.ts";
 import type { OpcodeMap } from "../x86/decode/opcode-map.ts";
 import { Vector } from "../x86/exceptions.ts";
 import { Handler, hashIndex, singleBit } from "./dispatch.ts";
+import type { Place } from "./dispatch.ts";
 import { CodeFrame } from "./domain-memory.ts";
 import { DomainLayout, HashEntry } from "./layout.ts";
 import { RecordField, recordBytes, writeRecord } from "./record.ts";
 
-/** Gives the dispatcher's case and the table slot of decoded instructions, compiling forms as needed. */
+/** Finds the code of instructions, compiling forms as needed. */
 export interface FormSlots {
-  /** Called with every instruction of a block before the first is asked for. */
-  prepare(block: readonly Decoded[], codeSize: 16 | 32 | 64): void;
-  handler(decoded: Decoded, codeSize: 16 | 32 | 64): number;
-  form(decoded: Decoded, codeSize: 16 | 32 | 64): number;
+  place(block: readonly Decoded[], codeSize: 16 | 32 | 64): readonly Place[];
 }
 
 const frameBytes = 4096;
@@ -128,7 +126,7 @@ export class CodeCache {
   }
 
   #write(start: number, mode: number, codeSize: 16 | 32 | 64, decoded: readonly Decoded[], tail: Tail): void {
-    this.#forms.prepare(decoded, codeSize);
+    const places = this.#forms.place(decoded, codeSize);
     const count = decoded.length + 1;
     const first = this.#reserve(count);
     let record = first;
@@ -136,15 +134,8 @@ export class CodeCache {
     let offset = start % frameBytes;
     this.#enter(start, mode, first, count);
     const { records } = this.#frames.get(Math.floor(start / frameBytes))!;
-    for (const instruction of decoded) {
-      writeRecord(
-        this.#view,
-        record,
-        instruction,
-        offset,
-        this.#forms.handler(instruction, codeSize),
-        this.#forms.form(instruction, codeSize),
-      );
+    for (const [index, instruction] of decoded.entries()) {
+      writeRecord(this.#view, record, instruction, offset, places[index]!);
       records.set(mode * frameBytes + offset, record);
       record += recordBytes;
       offset += instruction.length;
@@ -213,19 +204,12 @@ export class CodeCache {
     bytes.set(this.#bytes.subarray(second, second + 32 - inFirst), inFirst);
     const result = decode(this.#map, bytes, 0, codeSize);
     const instructions = typeof result === "string" ? [] : [result];
-    this.#forms.prepare(instructions, codeSize);
+    const places = this.#forms.place(instructions, codeSize);
     const first = this.#reserve(3);
     this.#writeCrossing(first, at, second);
     let record = first + recordBytes;
-    for (const instruction of instructions) {
-      writeRecord(
-        this.#view,
-        record,
-        instruction,
-        at % frameBytes,
-        this.#forms.handler(instruction, codeSize),
-        this.#forms.form(instruction, codeSize),
-      );
+    for (const [index, instruction] of instructions.entries()) {
+      writeRecord(this.#view, record, instruction, at % frameBytes, places[index]!);
       record += recordBytes;
     }
     const tail = typeof result !== "string" ? "lookUp" : result === "undefined" ? "undefined" : "too-long";

@@ -21,6 +21,12 @@ export const Handler = {
   hot: 5,
 } as const;
 
+/** Where an instruction's code is: the dispatcher's case, and for {@link Handler.form} the slot of the function table. */
+export interface Place {
+  readonly handler: number;
+  readonly form: number;
+}
+
 /** Why the dispatcher returned. */
 export const Return = {
   /** The budget is used up or somebody wants attention. */

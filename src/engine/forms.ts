@@ -1,6 +1,5 @@
 import type { Block } from "../ir/node.ts";
 import type { Decoded } from "../x86/decode/decode.ts";
-import type { Encoding } from "../x86/encoding.ts";
 import { bindOperands } from "../x86/bind.ts";
 import { Semantics } from "../x86/semantics.ts";
 import type { Form, Numbers } from "../x86/semantics.ts";
@@ -12,14 +11,6 @@ const recordNumbers: Numbers = {
   value: (ir, type, name) => ir.field(type, name),
 };
 
-const sizedLetters = new Set(["v", "z", "y", "bs", "ds", "p", "rAX", "eAX"]);
-
-/** Whether operand size is part of what a row does. */
-function isSized({ operands, options }: Encoding): boolean {
-  if (["osz", "d64", "f64", "o16", "o32", "o64"].some((option) => options.has(option as "osz"))) return true;
-  return operands.some(({ kind, size }) => kind === "J" || kind === "A" || sizedLetters.has(size));
-}
-
 /** The form that a decoded instruction takes: everything that its code depends on, and nothing else. */
 export function formOf(decoded: Decoded, codeSize: 16 | 32 | 64): Form {
   const { encoding } = decoded.row;
@@ -27,7 +18,7 @@ export function formOf(decoded: Decoded, codeSize: 16 | 32 | 64): Form {
   const long = codeSize === 64;
   const addressSize = encoding.options.has("asz") ? decoded.addressSize : long ? 64 : 32;
   return {
-    operandSize: isSized(encoding) ? decoded.operandSize : 32,
+    operandSize: decoded.row.sized ? decoded.operandSize : 32,
     addressing: !long ? "legacy" : addresses && decoded.addressSize === 32 ? "long32" : "long",
     addressSize,
     lock: decoded.lock,

@@ -1,4 +1,5 @@
 import type { Decoded } from "../x86/decode/decode.ts";
+import type { Place } from "./dispatch.ts";
 import { ripBase } from "../x86/decode/decode.ts";
 import type { NumberName, SlotName } from "../x86/semantics.ts";
 import { State, byteSlot, gprSlot, segmentSlot, xmmSlot } from "../x86/state.ts";
@@ -76,23 +77,16 @@ function registerField(kind: string | undefined, size: string | undefined, numbe
   }
 }
 
-const regKinds = new Set(["G", "V", "P", "S", "C", "D", "Z"]);
-const rmKinds = new Set(["E", "R", "W", "U", "Q", "N", "F"]);
-
 /** Writes the record of an instruction at page offset `start`. */
 export function writeRecord(
   view: DataView,
   at: number,
   decoded: Decoded,
   start: number,
-  handler: number,
-  form: number,
+  { handler, form }: Place,
 ): void {
-  const { operands } = decoded.row.encoding;
   const next = start + decoded.length;
-  const branch = operands.some(({ kind }) => kind === "J");
-  const regSpec = operands.find(({ kind }) => regKinds.has(kind));
-  const rmSpec = operands.find(({ kind }) => rmKinds.has(kind));
+  const { branch, inReg: regSpec, inRm: rmSpec } = decoded.row;
   view.setUint16(at + RecordField.handler, handler, true);
   view.setUint16(at + RecordField.form, form, true);
   view.setUint16(at + RecordField.start, start, true);

@@ -109,7 +109,7 @@ class OracleMachine implements Machine {
     if (decoded === "undefined") throw new Fault(UD, 0);
     if (decoded === "truncated") this.#translate(BigInt(CODE + CODE_SIZE), 0x10);
     const instruction = decoded as Decoded;
-    writeRecord(this.#record, 0, instruction, codeOffset, 0, 0);
+    writeRecord(this.#record, 0, instruction, codeOffset, { handler: 0, form: 0 });
     const block = this.#blockOf(instruction);
     const page = BigInt(mode === 16 ? 0 : CODE);
     for (let rounds = 0; rounds < 0x10000; rounds++) {

@@ -1,4 +1,4 @@
-import type { Encoding } from "../encoding.ts";
+import type { Encoding, OperandKind, OperandSpec } from "../encoding.ts";
 import type { Instruction } from "../instruction.ts";
 
 /** One encoding of one instruction, with a number for the whole instruction set. */
@@ -6,6 +6,33 @@ export interface Row {
   readonly number: number;
   readonly instruction: Instruction;
   readonly encoding: Encoding;
+  /** The operands that the reg and r/m numbers of the encoding stand for. */
+  readonly inReg: OperandSpec | undefined;
+  readonly inRm: OperandSpec | undefined;
+  /** The immediate is a branch's displacement. */
+  readonly branch: boolean;
+  /** Operand size is part of what the row does. */
+  readonly sized: boolean;
+}
+
+const regKinds: ReadonlySet<OperandKind> = new Set(["G", "V", "P", "S", "C", "D", "Z"]);
+const rmKinds: ReadonlySet<OperandKind> = new Set(["E", "R", "W", "U", "Q", "N", "F"]);
+const sizedLetters = new Set(["v", "z", "y", "bs", "ds", "p", "rAX", "eAX"]);
+const sizingOptions = ["osz", "d64", "f64", "o16", "o32", "o64"] as const;
+
+function makeRow(number: number, instruction: Instruction, encoding: Encoding): Row {
+  const { operands, options } = encoding;
+  return {
+    number,
+    instruction,
+    encoding,
+    inReg: operands.find(({ kind }) => regKinds.has(kind)),
+    inRm: operands.find(({ kind }) => rmKinds.has(kind)),
+    branch: operands.some(({ kind }) => kind === "J"),
+    sized:
+      sizingOptions.some((option) => options.has(option)) ||
+      operands.some(({ kind, size }) => kind === "J" || kind === "A" || sizedLetters.has(size)),
+  };
 }
 
 /** Rows by opcode map and opcode; where several share an opcode, the most particular comes first. */
@@ -42,7 +69,7 @@ export function buildOpcodeMap(instructions: readonly Instruction[]): OpcodeMap 
   const byOpcode: Row[][] = [];
   for (const instruction of instructions) {
     for (const encoding of instruction.encodings) {
-      const row: Row = { number: rows.length, instruction, encoding };
+      const row = makeRow(rows.length, instruction, encoding);
       rows.push(row);
       for (let low = 0; low < encoding.span; low++)
         (byOpcode[(encoding.vex ? vexMaps : 0) + encoding.map * 256 + encoding.opcode + low] ??= []).push(row);
