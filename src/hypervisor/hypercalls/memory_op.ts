@@ -15,11 +15,12 @@ import {
   XENMEM,
 } from "../../abi/memory.ts";
 import { i32, u32AsBigint, u64 } from "../../bits/integers.ts";
+import { P2mType } from "../../engine/engine.ts";
 import type { Domain } from "../domain.ts";
 import { grantVersion, growGrantTable } from "../grant-table.ts";
 import { DOMAIN } from "../heap.ts";
 import { absent, flushAll, hypercall, layout, operation, refused, subcommand } from "../hypercall.ts";
-import type { Caller, HypercallResult } from "../hypercall.ts";
+import type { Caller, HypercallResult, Operation } from "../hypercall.ts";
 import { isPlaceable, place, placeHypervisorFrame, populatePage, removePage } from "../p2m.ts";
 
 /** Extents done before a long call is interrupted, so that the domain can be paused in the middle. */
@@ -39,7 +40,7 @@ export const memory_op = hypercall(
     decrease_reservation: operation((caller, at) => reservation(caller, at, "decrease")),
     populate_physmap: operation((caller, at) => reservation(caller, at, "populate")),
     exchange: refused(Errno.EOPNOTSUPP, "machine frames mean nothing to a translated guest"),
-    maximum_ram_page: operation((caller) => caller.domain.memory.endFrame - 1),
+    maximum_ram_page: whole(operation((caller) => caller.domain.memory.endFrame - 1)),
     current_reservation: ofDomain((domain) => domain.get(DOMAIN.totalPages)),
     maximum_reservation: ofDomain((domain) => domain.get(DOMAIN.maxPages)),
     maximum_gpfn: ofDomain((domain) => domain.get(DOMAIN.maxGfn)),
@@ -48,7 +49,7 @@ export const memory_op = hypercall(
     machphys_mapping: absent("for PV guests"),
     add_to_physmap: subcommand(xen_add_to_physmap, addToPhysmap),
     add_to_physmap_batch: operation(addToPhysmapBatch),
-    remove_from_physmap: subcommand(xen_remove_from_physmap, removeFromPhysmap),
+    remove_from_physmap: whole(subcommand(xen_remove_from_physmap, removeFromPhysmap)),
     memory_map: subcommand(xen_memory_map, memoryMap),
     machine_memory_map: refused(Errno.EPERM, toolstack),
     set_memory_map: refused(Errno.EPERM, toolstack),
@@ -67,13 +68,32 @@ export const memory_op = hypercall(
   { mask: (1 << MEMOP_EXTENT_SHIFT) - 1 },
 );
 
+/** How much of a long call is done: the upper bits of its command. */
+function startOf(caller: Caller): number {
+  return Number(BigInt.asUintN(32, caller.args[0] ?? 0n) >> BigInt(MEMOP_EXTENT_SHIFT));
+}
+
+/** Interrupts a long call: the guest will make it again, with how much of it is done. */
+function proceedFrom(caller: Caller, done: number): "continue" {
+  const command = BigInt.asUintN(MEMOP_EXTENT_SHIFT, caller.args[0] ?? 0n);
+  caller.args[0] = command | (BigInt(done) << BigInt(MEMOP_EXTENT_SHIFT));
+  return "continue";
+}
+
+/** An operation that is never interrupted. -EINVAL for one that is said to have been. */
+function whole(wanted: Operation): Operation {
+  if (wanted.kind !== "implemented") return wanted;
+  return operation((caller, argument) => (startOf(caller) === 0 ? wanted.run(caller, argument) : -Errno.EINVAL));
+}
+
 /** A question about a domain. -ESRCH, -EPERM. */
-function ofDomain(answer: (domain: Domain) => number): ReturnType<typeof subcommand> {
-  return subcommand(xen_memory_domain, (caller: Caller, op: xen_memory_domain) => {
+function ofDomain(answer: (domain: Domain) => number): Operation {
+  const question = subcommand(xen_memory_domain, (caller: Caller, op: xen_memory_domain) => {
     const domain = caller.findDomain(op.domid);
     if (domain === undefined) return -Errno.ESRCH;
     return caller.mayControl(domain) ? answer(domain) : -Errno.EPERM;
   });
+  return whole(question);
 }
 
 /**
@@ -83,9 +103,8 @@ function ofDomain(answer: (domain: Domain) => number): ReturnType<typeof subcomm
 function reservation(caller: Caller, address: bigint, kind: "increase" | "decrease" | "populate"): HypercallResult {
   const codec = layout(caller, xen_memory_reservation);
   const bytes = caller.copyIn(address, codec.sizeof);
-  const command = BigInt.asUintN(32, caller.args[0] ?? 0n);
-  const start = Number(command >> BigInt(MEMOP_EXTENT_SHIFT));
-  if (bytes === undefined) return start || -Errno.EFAULT;
+  const start = startOf(caller);
+  if (bytes === undefined) return start;
   const op = codec.read(bytes);
   const domain = caller.findDomain(op.domid);
   // What has been done is what a bad argument ends with: Xen returns `start_extent` for all of these.
@@ -106,9 +125,7 @@ function reservation(caller: Caller, address: bigint, kind: "increase" | "decrea
     if (!extent(domain, gfn, 1 << op.extent_order, kind)) break;
   }
   if (kind === "decrease" || done > start) flushAll(caller);
-  if (done < until || done === extents) return done;
-  caller.args[0] = (command & ((1n << BigInt(MEMOP_EXTENT_SHIFT)) - 1n)) | (BigInt(done) << BigInt(MEMOP_EXTENT_SHIFT));
-  return "continue";
+  return done < until || done === extents ? done : proceedFrom(caller, done);
 }
 
 function extent(domain: Domain, gfn: bigint, pages: number, kind: "decrease" | "populate"): boolean {
@@ -122,25 +139,40 @@ function extent(domain: Domain, gfn: bigint, pages: number, kind: "decrease" | "
   return true;
 }
 
-/** -ESRCH, -EPERM: for one's own domain only; then as {@link addPage}. */
+/** -ENOSYS: foreign pages come in batches. -ESRCH, -EPERM: for one's own domain only; then as {@link addPage}. */
 function addToPhysmap(caller: Caller, op: xen_add_to_physmap): HypercallResult {
+  if (op.space === XENMAPSPACE.gmfn_foreign) return -Errno.ENOSYS;
   const domain = caller.findDomain(op.domid);
   if (domain === undefined) return -Errno.ESRCH;
   if (domain !== caller.domain) return -Errno.EPERM;
-  if (op.space !== XENMAPSPACE.gmfn_range) {
-    const result = addPage(domain, op.space, op.idx, op.gpfn);
-    if (result === 0) flushAll(caller);
-    return result;
-  }
-  for (let i = 0n; i < BigInt(op.size); i++) {
-    const result = addPage(domain, XENMAPSPACE.gmfn, op.idx + i, op.gpfn + i);
-    if (result !== 0) return result;
-  }
-  flushAll(caller);
-  return 0;
+  if (op.space === XENMAPSPACE.gmfn_range) return addRange(caller, op);
+  const result = addPage(domain, op.space, op.idx, op.gpfn);
+  if (result === 0) flushAll(caller);
+  return result;
 }
 
-/** Puts a page of a space at a guest frame. -EINVAL: no such page or place. Xen: xenmem_add_to_physmap_one() */
+/** -EILSEQ, -EOVERFLOW; then as {@link addPage}. What has moved before a page that cannot has moved. */
+function addRange(caller: Caller, { idx, gpfn, size }: xen_add_to_physmap): HypercallResult {
+  const start = startOf(caller);
+  const length = BigInt(size);
+  if (start > size) return -Errno.EILSEQ;
+  if (BigInt.asUintN(64, idx + length) < idx || BigInt.asUintN(64, gpfn + length) < gpfn) return -Errno.EOVERFLOW;
+  // Where a range moves up onto itself its end moves first.
+  const backwards = gpfn > idx && gpfn < idx + length;
+  const until = Math.min(size, start + EXTENTS_AT_ONCE);
+  let result = 0;
+  for (let done = start; done < until && result === 0; done++) {
+    const page = BigInt(backwards ? size - 1 - done : done);
+    result = addPage(caller.domain, XENMAPSPACE.gmfn, idx + page, gpfn + page);
+  }
+  flushAll(caller);
+  return result !== 0 || until === size ? result : proceedFrom(caller, until);
+}
+
+/**
+ * Puts a page of a space at a guest frame. -EINVAL: no such page or place. -EACCES: what is to move is no RAM.
+ * Xen: xenmem_add_to_physmap_one()
+ */
 function addPage(domain: Domain, space: number, index: bigint, gpfn: bigint): number {
   if (gpfn >= BigInt(domain.memory.p2mFrames) || !isPlaceable(domain, Number(gpfn))) return -Errno.EINVAL;
   const gfn = Number(gpfn);
@@ -154,7 +186,7 @@ function addPage(domain: Domain, space: number, index: bigint, gpfn: bigint): nu
     case XENMAPSPACE.gmfn: {
       const { memory } = domain;
       const frame = index < BigInt(memory.p2mFrames) ? memory.findFrame(Number(index)) : undefined;
-      if (frame === undefined) return -Errno.EINVAL;
+      if (frame === undefined || memory.p2mType(Number(index)) !== P2mType.ram) return -Errno.EACCES;
       if (Number(index) === gfn) return 0;
       memory.setP2m(Number(index), 0);
       removePage(domain, gfn);
@@ -184,28 +216,40 @@ function addGrantFrame(domain: Domain, index: bigint, gfn: number): number {
   return 0;
 }
 
-/** As add_to_physmap for each of a list, with a result for each. -EFAULT. */
+/** As add_to_physmap for each of a list, with a result for each. -EOPNOTSUPP: ranges. -EILSEQ, -EFAULT. */
 function addToPhysmapBatch(caller: Caller, address: bigint): HypercallResult {
   const codec = layout(caller, xen_add_to_physmap_batch);
   const bytes = caller.copyIn(address, codec.sizeof);
   if (bytes === undefined) return -Errno.EFAULT;
   const op = codec.read(bytes);
+  if (op.space === XENMAPSPACE.gmfn_range) return -Errno.EOPNOTSUPP;
   const domain = caller.findDomain(op.domid);
   if (domain === undefined) return -Errno.ESRCH;
   if (domain !== caller.domain) return -Errno.EPERM;
+  const start = startOf(caller);
+  if (start > op.size || (start === op.size && start > 0)) return -Errno.EILSEQ;
+  const until = Math.min(op.size, start + EXTENTS_AT_ONCE);
+  let result = 0;
+  for (let i = start; i < until && result === 0; i++) result = addBatched(caller, op, i);
+  flushAll(caller);
+  return result !== 0 || until === op.size ? result : proceedFrom(caller, until);
+}
+
+/** One page of a batch. -EFAULT; what comes of the page itself goes into the list. */
+function addBatched(caller: Caller, op: xen_add_to_physmap_batch, i: number): number {
   const size = caller.compat ? 4 : 8;
   const member = caller.compat ? u32AsBigint : u64;
-  const word = new Uint8Array(4);
-  for (let i = 0; i < op.size; i++) {
-    const index = caller.copyIn(op.idxs + BigInt(i * size), size);
-    const gpfn = caller.copyIn(op.gpfns + BigInt(i * size), size);
-    if (index === undefined || gpfn === undefined) return -Errno.EFAULT;
-    const from = member.get(new DataView(index.buffer), 0);
-    i32.set(new DataView(word.buffer), 0, addPage(domain, op.space, from, member.get(new DataView(gpfn.buffer), 0)));
-    if (!caller.copyOut(op.errs + BigInt(i * 4), word)) return -Errno.EFAULT;
-  }
-  flushAll(caller);
-  return 0;
+  const index = caller.copyIn(op.idxs + BigInt(i * size), size);
+  const gpfn = caller.copyIn(op.gpfns + BigInt(i * size), size);
+  if (index === undefined || gpfn === undefined) return -Errno.EFAULT;
+  const from = member.get(new DataView(index.buffer), 0);
+  const error = new Uint8Array(4);
+  i32.set(
+    new DataView(error.buffer),
+    0,
+    addPage(caller.domain, op.space, from, member.get(new DataView(gpfn.buffer), 0)),
+  );
+  return caller.copyOut(op.errs + BigInt(i * 4), error) ? 0 : -Errno.EFAULT;
 }
 
 /** -ESRCH, -EPERM, -ENOENT: nothing is there. */
