@@ -120,6 +120,8 @@ const ADJUSTMENTS: readonly (readonly [RegExp, (draft: Draft) => void])[] = [
     const size = (form.operandSize === 0 ? form.mode : form.operandSize) === 16 ? 16 : 32;
     memory.content = randomEnvironment(random, size, mnemonic.endsWith("env") ? "none" : "all");
   }],
+  [/^f2xm1$/, (draft) => limitExponent(draft, 0x3ffe)],
+  [/^fyl2xp1$/, (draft) => limitExponent(draft, 0x3ffc)],
   [/^maskmov/, (draft) => {
     draft.gpr[RDI] = windowAddress(draft.form.mode, 0x100 + draft.random.below(0x1e00));
   }],
@@ -149,6 +151,15 @@ const ADJUSTMENTS: readonly (readonly [RegExp, (draft: Draft) => void])[] = [
       draft.parts.immediates = [windowAddress(draft.form.mode, 8 * draft.random.below(0x3ff))];
   }],
 ]; // prettier-ignore
+
+/** Keeps ST0 inside the domain of an approximation; zeros, infinities and NaNs stay. */
+function limitExponent({ fx, random }: Draft, limit: number): void {
+  if (fx === undefined) return;
+  const view = new DataView(fx.buffer);
+  const head = view.getUint16(40, true);
+  const exponent = head & 0x7fff;
+  if (exponent > limit && exponent < 0x7fff) view.setUint16(40, (head & 0x8000) | (limit - random.below(70)), true);
+}
 
 /** Half of the quotients fit: the high half of the dividend is small, or the low one's sign. */
 function adjustDivision(draft: Draft): void {

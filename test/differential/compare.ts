@@ -11,13 +11,22 @@ export interface Ignored {
   readonly statusWord: number;
   /** Largest relative difference of single-precision results, for approximations; 0 for none. */
   readonly relativeError: number;
+  /** Largest difference of x87 registers, in units in the last place. */
+  readonly extendedUlps: number;
   /** Bits of general registers. */
   readonly gpr: bigint;
   /** Bytes of the window: from, to. */
   readonly memory: readonly (readonly [number, number])[];
 }
 
-export const NOTHING_IGNORED: Ignored = { rflags: 0, statusWord: 0, relativeError: 0, gpr: 0n, memory: [] };
+export const NOTHING_IGNORED: Ignored = {
+  rflags: 0,
+  statusWord: 0,
+  relativeError: 0,
+  extendedUlps: 0,
+  gpr: 0n,
+  memory: [],
+};
 
 /** One thing that two machines have differently, or both alike. */
 interface Line {
@@ -79,7 +88,9 @@ function addFx(add: Add, request: Case, host: Outcome, ours: Outcome, ignored: I
       return hex(value & ~ignoredBits, size * 2);
     };
     const [hostText, ourText] = [read(one), read(other)];
-    const close = size === 16 && ignored.relativeError > 0 && areClose(one, other, at, ignored.relativeError);
+    const close =
+      (size === 16 && ignored.relativeError > 0 && areClose(one, other, at, ignored.relativeError)) ||
+      (size === 10 && ignored.extendedUlps > 0 && areNeighbours(one, other, at, ignored.extendedUlps));
     add(name, read(before), hostText, close ? hostText : ourText);
   };
   field("fcw", 0, 2);
@@ -97,6 +108,15 @@ function areClose(host: DataView, ours: DataView, at: number, relativeError: num
     const [a, b] = [host.getFloat32(at + lane, true), ours.getFloat32(at + lane, true)];
     return Math.abs(a - b) <= Math.max(relativeError * Math.abs(a), (1 + relativeError) * 2 ** -126);
   });
+}
+
+/** Whether two numbers in x87 registers are at most `ulps` apart. */
+function areNeighbours(host: DataView, ours: DataView, at: number, ulps: number): boolean {
+  // Without the integer bit, the bit patterns of neighbouring numbers are neighbouring integers.
+  const order = (view: DataView): bigint =>
+    (BigInt(view.getUint16(at + 8, true)) << 63n) | (view.getBigUint64(at, true) & ((1n << 63n) - 1n));
+  const distance = order(host) - order(ours);
+  return distance <= BigInt(ulps) && -distance <= BigInt(ulps);
 }
 
 function addWindow(add: Add, request: Case, host: Outcome, ours: Outcome, ignored: Ignored["memory"]): void {

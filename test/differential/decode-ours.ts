@@ -120,7 +120,7 @@ export function sameOperands(ours: readonly string[], iced: IcedDecoding, mnemon
 }
 
 /** Rows of iced that name a register wider than what is used of it. */
-const WIDER = /r(32|64)m(8|16|32)|_r64_x?mm/;
+const WIDER = /r(32|64)m(8|16|32)|_r64_x?mm|^Rdpid/;
 
 function sameOperand(ours: string, iced: string, code: string, mnemonic: string): boolean {
   if (ours === iced) return true;

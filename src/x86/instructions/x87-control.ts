@@ -110,3 +110,11 @@ export const fwait = instruction({
     checkPending(ir);
   },
 });
+
+/** Instructions of the 8087 and the 80287 that later processors ignore, without waiting. Intel SDM Vol. 3B, "Architecture Compatibility". */
+function obsolete(mnemonic: string, row: "DB =E0" | "DB =E1" | "DB =E4") {
+  return instruction({ mnemonic, encodings: [row], feature: "x87", semantics: (ir) => ir.requireX87("x87") });
+}
+export const fneni = obsolete("fneni", "DB =E0");
+export const fndisi = obsolete("fndisi", "DB =E1");
+export const fnsetpm = obsolete("fnsetpm", "DB =E4");

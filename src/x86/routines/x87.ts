@@ -230,7 +230,10 @@ export const push = routine(
     const full = ir.hold(ir.eqz(isEmpty(ir, number)));
     const underflow = ir.ne(ir.and(flags, Status.stackFault), 0);
     const raised = ir.select(ir.and(full, ir.eqz(underflow)), ir.const("i32", overflowFlags), flags);
-    ir.if(concluded(ir, raised), () => {
+    // A denormal is loaded even where its exception is not masked: only an invalid operation leaves the stack alone.
+    const refused = ir.hold(raisesUnmasked(ir, raised, Exception.invalid));
+    ir.call(conclude, raised);
+    ir.if(ir.eqz(refused), () => {
       const nan = indefinite(ir);
       setTop(ir, number);
       tagValid(ir, number);
