@@ -1,4 +1,4 @@
-import type { Value } from "../ir/node.ts";
+import type { Routine, Value } from "../ir/node.ts";
 import { bitsOf } from "../ir/types.ts";
 import { checkPending } from "./instructions/x87-control.ts";
 import type { Operand } from "./operand.ts";
@@ -25,6 +25,15 @@ export function beginX87(ir: Semantics): void {
 export function setPointers(ir: Semantics, operand?: Operand): void {
   ir.set(State.fip, ir.thisRip());
   if (operand?.kind === "memory") ir.set(State.fdp, operand.offset());
+}
+
+/** The semantics of an instruction that is one routine. */
+export function calling(routine: Routine) {
+  return (ir: Semantics): void => {
+    beginX87(ir);
+    setPointers(ir);
+    ir.call(routine);
+  };
 }
 
 /** What memory holds: a number of one of the formats, or an integer. */

@@ -59,6 +59,7 @@ import * as x87Environment from "./x87-environment.ts";
 import * as x87Move from "./x87-move.ts";
 import * as x87Scale from "./x87-scale.ts";
 import * as x87Stack from "./x87-stack.ts";
+import * as x87Transcendental from "./x87-transcendental.ts";
 
 /** The instruction set, a family a file. */
 export const instructions: readonly Instruction[] = [
@@ -122,4 +123,5 @@ export const instructions: readonly Instruction[] = [
   x87Move,
   x87Scale,
   x87Stack,
+  x87Transcendental,
 ].flatMap((family) => Object.values(family).filter((member) => typeof member === "object"));

@@ -1,23 +1,12 @@
-import type { Routine } from "../../ir/node.ts";
 import { instruction } from "../instruction.ts";
 import { x87Remainder } from "../routines/x87-remainder.ts";
 import { extractTop, roundTop, scaleTop } from "../routines/x87-scale.ts";
 import { isStackEmpty, stackSlot } from "../routines/x87.ts";
-import type { Semantics } from "../semantics.ts";
-import { beginX87, setPointers } from "../x87-operands.ts";
+import { beginX87, calling, setPointers } from "../x87-operands.ts";
 
 /** To integers, scaling, taking apart, partial remainders. Intel SDM Vol. 1, "x87 FPU Basic Arithmetic Instructions". */
 
 const feature = "x87";
-
-/** An instruction that is one routine. */
-function calling(routine: Routine) {
-  return (ir: Semantics): void => {
-    beginX87(ir);
-    setPointers(ir);
-    ir.call(routine);
-  };
-}
 
 /** FRNDINT. Intel SDM Vol. 2A, "FRNDINT—Round to Integer". */
 export const frndint = instruction({

@@ -151,6 +151,31 @@ export interface ExtendedSite {
   invalid(): void;
 }
 
+/**
+ * Ends with a number of 128 bits rounded to 64; `inexact` is 1 where that is not all of it. Precision is raised in any case,
+ * as processors do it for functions that they approximate.
+ */
+export function finishRounded(
+  { ir, control, finish }: ExtendedSite,
+  sign: Value,
+  [exponent, high, low]: readonly [Value, Value, Value],
+  inexact: Value,
+  denormals: Value,
+): void {
+  const full = ir.or(ir.and(control, 0xffff), fullPrecision);
+  const [result, flags] = roundExtended(ir, sign, exponent, high, ir.or(low, ir.zext(inexact, "i64")), full);
+  finish(result, ir.or(ir.or(flags, Exception.precision), denormals));
+}
+/** Ends with a number that can only be approximated. */
+export function finishInexact(
+  site: ExtendedSite,
+  sign: Value,
+  number: readonly [Value, Value, Value],
+  denormals: Value,
+): void {
+  finishRounded(site, sign, number, site.ir.const("i32", 1), denormals);
+}
+
 /** Declares a routine (a, b, …, control) → (number, flags), every number being (significand, head). */
 export function extendedRoutine(
   name: string,

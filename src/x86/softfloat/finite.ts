@@ -12,7 +12,7 @@ import { shiftRight, when } from "./round.ts";
 const builder = () => new Builder();
 
 /** Shifts left until bit 63 of `high` is set, `high` or `low` not being zero. @returns (exponent, high, low). */
-const normalise = routine(
+export const normalise = routine(
   "float.normalise",
   { parameters: ["i32", "i64", "i64"], results: ["i32", "i64", "i64"], faults: false },
   builder,
