@@ -27,7 +27,7 @@ export function adjust(draft: Draft): void {
   if (isString(draft)) adjustString(draft);
   adjustBranch(draft);
   adjustSelectors(draft);
-  if (draft.memory !== undefined && !mnemonic.startsWith("fx") && random.oneIn(40))
+  if (draft.memory !== undefined && !/^(fx|x[sr])/.test(mnemonic) && random.oneIn(40))
     draft.memory.offset = random.oneIn(2) ? WINDOW_SIZE - 1 : -1;
 }
 
@@ -113,6 +113,21 @@ const ADJUSTMENTS: readonly (readonly [RegExp, (draft: Draft) => void])[] = [
     image.set(randomX87State(draft.random, "any"));
     if (draft.random.oneIn(8)) image[26] = 1; // a reserved bit of MXCSR
     draft.memory.content = image;
+  }],
+  [/^x(save|rstor)/, (draft) => {
+    if (draft.memory === undefined) return;
+    const { random, gpr, memory } = draft;
+    memory.offset = STATE_OFFSET + (random.oneIn(8) ? random.below(64) : 0);
+    // x87 and SSE, the components that every processor has.
+    gpr[RAX] = BigInt(random.below(4));
+    gpr[RDX] = 0n;
+    draft.keep.add(RAX).add(RDX);
+    const area = new Uint8Array(576);
+    area.set(randomX87State(random, "any"));
+    area[512] = random.below(4);
+    if (random.oneIn(8)) area[520 + random.below(16)] = 1; // what must be 0 in the standard form
+    if (random.oneIn(8)) area[26] = 1;
+    memory.content = area;
   }],
   [/^f(n?stenv|n?save|ldenv|rstor)$/, ({ random, memory, form, mnemonic }) => {
     if (memory === undefined) return;

@@ -5,7 +5,6 @@ const reasons = {
   kernel: "emulated by the host's kernel (UMIP)",
   hypervisor: "changed or answered by the host's hypervisor",
   host: "its result belongs to the host (time, random numbers, CPU identity)",
-  xstate: "stores or loads what the host's XCR0 enables",
   vendor: "AMD's processors have it only outside IA-32e mode",
   monitor: "may stop the host's processor",
 } as const;
@@ -30,14 +29,6 @@ const byMnemonic: Readonly<Record<string, keyof typeof reasons>> = {
   rdrand: "host",
   rdseed: "host",
   xgetbv: "host",
-  xsave: "xstate",
-  xsave64: "xstate",
-  xsaveopt: "xstate",
-  xsaveopt64: "xstate",
-  xsavec: "xstate",
-  xsavec64: "xstate",
-  xrstor: "xstate",
-  xrstor64: "xstate",
   monitor: "monitor",
   mwait: "monitor",
 };

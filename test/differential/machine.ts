@@ -179,7 +179,7 @@ function contextOf(request: Case): VcpuContext {
     cr4: CR4,
     efer: EFER,
     dr: [0n, 0n, 0n, 0n, 0n, 0n, 0xffff_0ff0n, 0x400n],
-    xcr0: 1n,
+    xcr0: 3n,
     msrs: new Map(),
     fxsave,
   };

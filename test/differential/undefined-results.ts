@@ -80,11 +80,13 @@ function approximation(mnemonic: string): number {
  * Fields of saved x87 state that are not compared: opcode and pointers of the last instruction, which processors keep
  * differently, MXCSR_MASK and what is reserved.
  */
-function ignoredMemory(mnemonic: string, { operandSize }: Form): Ignored["memory"] {
+function ignoredMemory(mnemonic: string, form: Form): Ignored["memory"] {
   const at = (from: number, to: number): [number, number] => [STATE_OFFSET + from, STATE_OFFSET + to];
   if (mnemonic === "fxsave")
     return [at(5, 24), at(28, 32), at(416, 512), ...Array.from({ length: 8 }, (_, i) => at(42 + 16 * i, 48 + 16 * i))];
-  if (/^fn?(stenv|save)$/.test(mnemonic)) return operandSize === 16 ? [at(6, 14)] : [at(2, 4), at(6, 8), at(10, 28)];
+  if (mnemonic.startsWith("xsave")) return [...ignoredMemory("fxsave", form), at(512, 520)]; // XSTATE_BV: what is in use
+  if (/^fn?(stenv|save)$/.test(mnemonic))
+    return form.operandSize === 16 ? [at(6, 14)] : [at(2, 4), at(6, 8), at(10, 28)];
   return [];
 }
 

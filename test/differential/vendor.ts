@@ -30,7 +30,7 @@ export function amdDifference(mnemonic: string, form: Form, host: Outcome): Vend
   // Far pointers with 64-bit offsets: AMD's processors take REX.W for 32. Intel SDM Vol. 2A, "JMP", m16:64.
   if (operandSize === 64 && encoding.operands.some(({ text }) => text === "Mp")) return ALL;
   // What is checked first: the stack or the target, an area's first byte or its last.
-  if (/^(callf|fxsave|fxrstor)$/.test(mnemonic) && host.kind === "fault") return ALL;
+  if (/^(callf|fxsave|fxrstor|xsave|xrstor)$/.test(mnemonic) && host.kind === "fault") return ALL;
   // 16 bytes on an 8-byte boundary: whether #AC comes is up to the implementation. Intel SDM Vol. 2B, "MOVDQU".
   if (host.vector === 17 && encoding.operands.some(({ size }) => size === "x")) return ALL;
   // C1 stays. Intel SDM Vol. 2A, "FCOMI/FCOMIP/FUCOMI/FUCOMIP": set to 0.
