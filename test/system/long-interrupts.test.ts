@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { Exit } from "../../src/engine/engine.ts";
 import { Layout, Selector } from "../engine-harness.ts";
 import type { Machine } from "../engine-harness.ts";
-import { at, gate, program, start } from "./program.ts";
+import { at, descriptor, gate, program, start } from "./program.ts";
 
 test("INT n out of ring 3: the frame is on RSP0's stack, aligned, and an interrupt gate clears IF", () => {
   const code = program(`
@@ -100,6 +100,19 @@ test("an exception whose gate is not present is #NP with EXT", () => {
   `);
   const machine = start("long", code, { prepare: (_, { ram }) => gate(ram, Layout.idt + 6 * 16, 8, 0x4000, 0x6e) });
   assert.deepEqual(machine.run().exception, { vector: 11, errorCode: 6 * 8 + 3, rip: BigInt(Layout.free), cr2: 0n });
+});
+
+test("an exception whose code segment is not present is #NP of its selector with EXT", () => {
+  const code = program(`
+    0f0b                   | ud2
+  `);
+  const machine = start("long", code, {
+    prepare(_, { ram }) {
+      ram.setBigUint64(Layout.gdt + 0x50, descriptor(0, 0, 0x1b, 2), true);
+      gate(ram, Layout.idt + 6 * 16, 0x50, 0x4000, 0x8e);
+    },
+  });
+  assert.deepEqual(machine.run().exception, { vector: 11, errorCode: 0x51, rip: BigInt(Layout.free), cr2: 0n });
 });
 
 test("a stack that cannot be pushed on makes a page fault a double fault, and that a triple fault", () => {

@@ -101,6 +101,72 @@ test("ARPL leaves an RPL that is high enough", () => {
   assert.deepEqual([gpr[0], gpr[1], gpr[2]], [0x33n, 1n, 0x12n]);
 });
 
+test("LAR and LSL of system descriptors: which types are known depends on the mode", () => {
+  const code = program(`
+    0f02d8                 | lar ebx, eax
+    0f94c1                 | setz cl
+    0f03d0                 | lsl edx, eax
+    0f94c5                 | setz ch
+    f4                     | hlt
+  `);
+  const attempt = (mode: "long" | "protected", type: number) => {
+    const machine = start(mode, code, {
+      prepare(context, { ram }) {
+        context.gpr[0] = 0x50n;
+        ram.setBigUint64(Layout.gdt + 0x50, descriptor(0, 0x67, 0x80 | type, 0), true);
+      },
+    });
+    machine.run();
+    return [machine.vcpu.gpr(1) & 1n, machine.vcpu.gpr(1) >> 8n].map(Number);
+  };
+  // Rows of SDM Vol. 2A, "LAR", Table "Segment and Gate Types", and "LSL": [LAR, LSL] by type.
+  const protectedTypes = {
+    0: [0, 0],
+    1: [1, 1],
+    2: [1, 1],
+    3: [1, 1],
+    4: [1, 0],
+    5: [1, 0],
+    6: [0, 0],
+    9: [1, 1],
+    11: [1, 1],
+    12: [1, 0],
+    14: [0, 0],
+  };
+  const longTypes = {
+    1: [0, 0],
+    2: [1, 1],
+    3: [0, 0],
+    4: [0, 0],
+    5: [0, 0],
+    9: [1, 1],
+    11: [1, 1],
+    12: [1, 0],
+    14: [0, 0],
+  };
+  for (const [type, expected] of Object.entries(protectedTypes))
+    assert.deepEqual(attempt("protected", Number(type)), expected, `type ${type}`);
+  for (const [type, expected] of Object.entries(longTypes))
+    assert.deepEqual(attempt("long", Number(type)), expected, `type ${type}`);
+});
+
+test("a conforming segment is entered with CPL for its selector's RPL", () => {
+  const code = program(`
+    ff2d00000000           | ljmp [rip+pointer]
+    0c001000               | pointer: .long target
+    5300                   | .word 0x53
+    8cc8                   | target: mov eax, cs
+    f4                     | hlt
+  `);
+  const machine = start("long", code, {
+    prepare: (_, { ram }) => ram.setBigUint64(Layout.gdt + 0x50, descriptor(0, 0, 0x9e, 2), true),
+  });
+  const { exception } = machine.run();
+  // Nonconforming or not, RPL 3 is refused only for the former.
+  assert.equal(exception, undefined);
+  assert.equal(machine.vcpu.gpr(0), 0x50n);
+});
+
 const far: Program = program(`
     ea                     | .byte 0xea
     70470000               | .long 0x4770
