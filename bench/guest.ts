@@ -6,6 +6,7 @@ import { nodeMachine } from "../src/host/node/machine.ts";
 import { pullImage } from "../src/host/node/images.ts";
 import { imageCommandLine } from "../src/images/command-line.ts";
 import { joinArchives, newMarker, runArchive } from "../src/images/initramfs.ts";
+import type { Machine } from "../src/toolstack/machine.ts";
 import type { GuestStatistics } from "../src/toolstack/guest.ts";
 import { Host } from "../src/toolstack/host.ts";
 import { runSession } from "../src/toolstack/session.ts";
@@ -24,7 +25,12 @@ export interface Run {
 }
 
 /** Boots an image, with further files in its initramfs, and runs a shell command in it. */
-export async function runInGuest(reference: string, command: string, files: readonly CpioEntry[] = []): Promise<Run> {
+export async function runInGuest(
+  reference: string,
+  command: string,
+  files: readonly CpioEntry[] = [],
+  machine: Machine = nodeMachine(),
+): Promise<Run> {
   const image = await pullImage(reference, {});
   const marker = newMarker(randomBytes(16));
   const archives = [
@@ -32,7 +38,7 @@ export async function runInGuest(reference: string, command: string, files: read
     cpioArchive(files),
     runArchive({ mode: "command", command: ["sh", "-c", command] }, { marker }),
   ];
-  await using host = await Host.open(nodeMachine());
+  await using host = await Host.open(machine);
   const guest = await host.create({
     name: "bench",
     kernel: await readFile(image.vmlinux),

@@ -15,6 +15,8 @@ export interface PcpuAssignment {
   readonly context: VcpuContext | undefined;
   /** Counters that the thread keeps and others read: {@link Counter} of doubles. */
   readonly counters: SharedArrayBuffer;
+  /** Count how often each form of an instruction is executed, and say so at the end: for bench/profile-forms.ts. */
+  readonly countForms?: boolean;
 }
 
 /** Places in {@link PcpuAssignment.counters}. */
@@ -37,7 +39,15 @@ export type PcpuMessage =
   /** Its guest maps or copies a page of this domain, whose memory the thread does not have. It waits for the answer. */
   | { readonly kind: "memory-wanted"; readonly domain: DomainId }
   /** The vCPU stopped for good, with its registers for people. */
-  | { readonly kind: "stopped"; readonly why: "shutdown" | "triple-fault"; readonly registers: string };
+  | {
+      readonly kind: "stopped";
+      readonly why: "shutdown" | "triple-fault";
+      readonly registers: string;
+      readonly formCounts?: FormCounts;
+    };
+
+/** How often forms were executed, most often first; named as the dispatcher's profile names them. */
+export type FormCounts = readonly { readonly name: string; readonly count: number }[];
 
 /** What the control thread answers to "memory-wanted". */
 export interface MemoryReply {

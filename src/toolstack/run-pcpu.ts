@@ -41,7 +41,9 @@ export function runPcpu(assignment: PcpuAssignment, world: World, control: Contr
     world,
     console: (bytes) => control.post({ kind: "console", bytes }),
   });
-  const vcpu = new WasmEngine(memory, { sampledTime: config.vcpus === 1 }).createVcpu(index, cpu.platform);
+  const { countForms = false } = assignment;
+  const engine = new WasmEngine(memory, { sampledTime: config.vcpus === 1, counting: countForms });
+  const vcpu = engine.createVcpu(index, cpu.platform);
   const attention = attentionOf(assignment.memory, index);
   cpu.attach(vcpu, attention);
   if (context !== undefined) vcpu.setContext(context);
@@ -49,7 +51,8 @@ export function runPcpu(assignment: PcpuAssignment, world: World, control: Contr
 
   const { crash } = runVcpu(cpu, vcpu, attention);
   const why = crash?.what === "triple fault" ? "triple-fault" : "shutdown";
-  control.post({ kind: "stopped", why, registers: formatRegisters(index, crash?.context ?? vcpu.context()) });
+  const registers = formatRegisters(index, crash?.context ?? vcpu.context());
+  control.post({ kind: "stopped", why, registers, ...(countForms ? { formCounts: vcpu.formCounts() } : {}) });
 }
 
 const COUNTED: Readonly<Record<Exit, number>> = {
