@@ -245,13 +245,19 @@ export function seedGrant(granter: Domain, ref: number, to: DomainId, gfn: numbe
 /**
  * Changes the version, and with it the layout, of the entries. Those beyond the reserved ones are cleared; the reserved
  * ones, which toolstack and back ends use before the guest chooses, are carried over. Xen: gnttab_set_version()
- * @returns false while other entries are in use; "no memory" when there is none for status frames.
+ * @returns "in use" while other entries are; "no memory" when there is none for status frames; "unrepresentable" when
+ * version 1 cannot say what a reserved entry does.
  */
-export function setGrantVersion(domain: Domain, version: 1 | 2, reserved: number): boolean | "no memory" {
-  if (grantVersion(domain) === version) return true;
-  for (let ref = reserved; ref < grantEntries(domain); ref++) if (pinsOf(domain, ref) !== 0) return false;
+export function setGrantVersion(
+  domain: Domain,
+  version: 1 | 2,
+  reserved: number,
+): "done" | "in use" | "no memory" | "unrepresentable" {
+  if (grantVersion(domain) === version) return "done";
   if (version === 2 && !growStatusFrames(domain)) return "no memory";
   return domain.heap.locked(domain.base + DOMAIN.memoryLock, () => {
+    for (let ref = reserved; ref < grantEntries(domain); ref++) if (pinsOf(domain, ref) !== 0) return "in use";
+    if (version === 1 && !isRepresentable(domain, reserved)) return "unrepresentable";
     const kept = Array.from({ length: Math.min(reserved, grantEntries(domain)) }, (_, ref) => carryOver(domain, ref));
     for (let i = 0; i < domain.get(DOMAIN.grantFrames); i++)
       frameBytes(domain, domain.get(DOMAIN.grantFrame + i)).fill(0);
@@ -267,8 +273,18 @@ export function setGrantVersion(domain: Domain, version: 1 | 2, reserved: number
         Atomics.store(statusWord(domain, ref), 0, marks);
       }
     });
-    return true;
+    return "done";
   });
+}
+
+/** Whether version 1 has a way to say what the reserved entries of version 2 do. */
+function isRepresentable(domain: Domain, reserved: number): boolean {
+  for (let ref = Math.min(reserved, grantEntries(domain)) - 1; ref >= 0; ref--) {
+    const { flags, frame } = grant_entry_v2.read(entryBytes(domain, ref));
+    const type = flags & GTF.type_mask;
+    if (type === GTF.transitive || (type === GTF.permit_access && frame >= 1n << 32n)) return false;
+  }
+  return true;
 }
 
 function carryOver(domain: Domain, ref: number): { flags: number; domid: DomainId; frame: bigint; marks: number } {
@@ -279,7 +295,7 @@ function carryOver(domain: Domain, ref: number): { flags: number; domid: DomainI
     return { flags: flags & ~marks, domid, frame: BigInt(frame), marks: flags & marks };
   }
   const { flags, domid, frame } = grant_entry_v2.read(bytes);
-  const fits = frame < 1n << 32n && (flags & GTF.sub_page) === 0;
+  const fits = (flags & (GTF.type_mask | GTF.sub_page)) === GTF.permit_access && frame < 1n << 32n;
   return {
     flags: fits ? flags : GTF.invalid,
     domid,
@@ -293,6 +309,7 @@ export function swapGrants(domain: Domain, a: number, b: number): GNTST {
   return domain.heap.locked(domain.base + DOMAIN.memoryLock, () => {
     const entries = grantEntries(domain);
     if (a >= entries || b >= entries) return GNTST.bad_gntref;
+    if (a === b) return GNTST.okay;
     if (pinsOf(domain, a) !== 0 || pinsOf(domain, b) !== 0) return GNTST.eagain;
     const before = entryBytes(domain, a).slice();
     entryBytes(domain, a).set(entryBytes(domain, b));

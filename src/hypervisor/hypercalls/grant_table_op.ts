@@ -27,6 +27,7 @@ import { domainId } from "../../abi/types.ts";
 import type { DomainId, DualStruct } from "../../abi/types.ts";
 import { XEN_PAGE_SIZE } from "../../abi/xen.ts";
 import { u32AsBigint, u64 } from "../../bits/integers.ts";
+import type { Member } from "../../bits/integers.ts";
 import type { Struct } from "../../bits/struct.ts";
 import type { Domain } from "../domain.ts";
 import { grantVersion, growGrantTable, pinGrant, setGrantVersion, swapGrants, unpinGrant } from "../grant-table.ts";
@@ -50,7 +51,7 @@ export const grant_table_op = hypercall("grant_table_op", GNTTABOP, {
   copy: list(gnttab_copy, copy),
   query_size: single(gnttab_query_size, querySize),
   unmap_and_replace: absent("for PV guests"),
-  set_version: subcommand(gnttab_set_version, setVersion),
+  set_version: operation(setVersion),
   get_status_frames: single(gnttab_get_status_frames, getStatusFrames),
   get_version: subcommand(gnttab_get_version, getVersion),
   swap_grant_ref: list(gnttab_swap_grant_ref, (caller, op) => {
@@ -150,39 +151,36 @@ function unmap(caller: Caller, op: gnttab_unmap_grant_ref): void {
   }
 }
 
-/** Frame numbers for a guest to know its table by; all ones for one that it has not placed. -EFAULT. */
-function writeFrames(caller: Caller, address: bigint, gfnAt: number, count: number): boolean {
-  const size = caller.compat ? 4 : 8;
-  const member = caller.compat ? u32AsBigint : u64;
+/** Frame numbers for a guest to know its table by; all ones for one that it has not placed. */
+function writeFrames(caller: Caller, address: bigint, member: Member<bigint>, gfnAt: number, count: number): GNTST {
   for (let i = 0; i < count; i++) {
-    const bytes = new Uint8Array(size);
+    const bytes = new Uint8Array(member.sizeof);
     const gfn = caller.domain.get(gfnAt + i);
     member.set(new DataView(bytes.buffer), 0, gfn === 0 ? ~0n : BigInt(gfn - 1));
-    if (!caller.copyOut(address + BigInt(i * size), bytes)) return false;
+    if (!caller.copyOut(address + BigInt(i * member.sizeof), bytes)) return GNTST.bad_virt_addr;
   }
-  return true;
+  return GNTST.okay;
 }
 
 /** Xen: gnttab_setup_table() */
 function setupTable(caller: Caller, op: gnttab_setup_table): HypercallResult {
   const domain = caller.findDomain(op.dom);
-  op.status = GNTST.okay;
+  const frameNumber = caller.compat ? u32AsBigint : u64;
   if (domain === undefined) op.status = GNTST.bad_domain;
   else if (domain !== caller.domain) op.status = GNTST.permission_denied;
   else if (!growGrantTable(domain, op.nr_frames)) op.status = GNTST.general_error;
-  else if (!writeFrames(caller, op.frame_list, DOMAIN.grantGfn, op.nr_frames)) return -Errno.EFAULT;
+  else op.status = writeFrames(caller, op.frame_list, frameNumber, DOMAIN.grantGfn, op.nr_frames);
   return 0;
 }
 
-/** Xen: gnttab_get_status_frames() */
+/** Xen: gnttab_get_status_frames(). Its list is of uint64_t in 32-bit code, too. */
 function getStatusFrames(caller: Caller, op: gnttab_get_status_frames): HypercallResult {
   const domain = caller.findDomain(op.dom);
-  op.status = GNTST.okay;
   if (domain === undefined) op.status = GNTST.bad_domain;
   else if (domain !== caller.domain) op.status = GNTST.permission_denied;
-  else if (grantVersion(domain) !== 2 || op.nr_frames > domain.get(DOMAIN.statusFrames)) {
+  else if (op.nr_frames > (grantVersion(domain) === 2 ? domain.get(DOMAIN.statusFrames) : 0)) {
     op.status = GNTST.general_error;
-  } else if (!writeFrames(caller, op.frame_list, DOMAIN.statusGfn, op.nr_frames)) return -Errno.EFAULT;
+  } else op.status = writeFrames(caller, op.frame_list, u64, DOMAIN.statusGfn, op.nr_frames);
   return 0;
 }
 
@@ -199,13 +197,29 @@ function querySize(caller: Caller, op: gnttab_query_size): HypercallResult {
   return 0;
 }
 
-/** -EINVAL: no such version. -EBUSY: entries are in use. -ENOMEM. */
-function setVersion(caller: Caller, op: gnttab_set_version): HypercallResult {
-  if (op.version !== 1 && op.version !== 2) return -Errno.EINVAL;
-  const done = setGrantVersion(caller.domain, op.version, GNTTAB.NR_RESERVED_ENTRIES);
-  if (done === "no memory") return -Errno.ENOMEM;
-  return done ? 0 : -Errno.EBUSY;
+/**
+ * However it ends it says which version there is. -EINVAL: no such one. -EBUSY: entries are in use. -ERANGE: version 1
+ * cannot say what the toolstack's entries do. -ENOMEM.
+ */
+function setVersion(caller: Caller, address: bigint): HypercallResult {
+  const { domain } = caller;
+  const bytes = caller.copyIn(address, gnttab_set_version.sizeof);
+  if (bytes === undefined) return -Errno.EFAULT;
+  const { version } = gnttab_set_version.read(bytes);
+  let result = -Errno.EINVAL;
+  if (version === 1 || version === 2) {
+    result = VERSION_ERRORS[setGrantVersion(domain, version, GNTTAB.NR_RESERVED_ENTRIES)];
+  }
+  const out = gnttab_set_version.encode({ version: grantVersion(domain) });
+  return caller.copyOut(address, out) ? result : -Errno.EFAULT;
 }
+
+const VERSION_ERRORS = {
+  done: 0,
+  "in use": -Errno.EBUSY,
+  "no memory": -Errno.ENOMEM,
+  unrepresentable: -Errno.ERANGE,
+} as const;
 
 /** -ESRCH, -EPERM. */
 function getVersion(caller: Caller, op: gnttab_get_version): HypercallResult {
