@@ -45,6 +45,7 @@ const SIGNATURE = 0x000806f8;
 /** Leaf 1, ECX. */
 const feature1c = bitfield(u32, {
   sse3: 0,
+  pclmulqdq: 1,
   ssse3: 9,
   cx16: 13,
   pcid: 17,
@@ -54,6 +55,7 @@ const feature1c = bitfield(u32, {
   movbe: 22,
   popcnt: 23,
   tsc_deadline: 24,
+  aes: 25,
   xsave: 26,
   osxsave: 27,
   hypervisor: 31,
@@ -89,6 +91,7 @@ const processor1b = bitfield(u32, { clflushLine: bits(8, 15), logical: bits(16, 
 
 const always1c = {
   sse3: true,
+  pclmulqdq: true,
   ssse3: true,
   cx16: true,
   pcid: true,
@@ -98,6 +101,7 @@ const always1c = {
   movbe: true,
   popcnt: true,
   tsc_deadline: true,
+  aes: true,
   xsave: true,
   hypervisor: true,
 };
