@@ -247,22 +247,20 @@ function adjustBranch(draft: Draft): void {
   const returns = /^ret$/.test(mnemonic);
   if (jumps < 0 && !indirect && !returns) return;
   if (indirect && parts.rm === RSP) parts.rm = RBX; // a bad target and a bad stack at once: which counts is not defined
+  // A bad target and a bad stack at once: which counts is up to the implementation.
+  const wild = draft.pages.every((access) => access === Access.write) && random.oneIn(4);
   const stepped = random.oneIn(2);
   if (stepped) draft.rflags |= TRAP_FLAG;
   if (jumps >= 0) {
     if (operands[jumps]!.size === "b")
       parts.immediates[jumps] = BigInt(stepped ? random.below(256) : 0x20 + random.below(0xc0));
-    else parts.immediates[jumps] = stepped && random.oneIn(4) ? farAway(draft) : BigInt(0x200 + random.below(0x800));
+    else parts.immediates[jumps] = stepped && wild ? farAway(draft) : BigInt(0x200 + random.below(0x800));
     return;
   }
   const inPage = random.oneIn(2) ? codeOffset + 0x40 + random.below(0x400) : random.below(CODE_SIZE);
   const inside =
     BigInt(stepped ? inPage : codeOffset + 0x40 + random.below(0x400)) + (form.mode === 16 ? 0n : BigInt(CODE));
-  // A bad target and a bad stack at once: which counts is up to the implementation.
-  const goal =
-    stepped && draft.pages[1] === Access.write && draft.pages[0] === Access.write && random.oneIn(4)
-      ? integer(random)
-      : inside;
+  const goal = stepped && wild ? integer(random) : inside;
   const bits = form.operandSize === 0 ? form.mode : form.operandSize;
   if (returns) setStack(draft, bytesOf(goal, bits / 8));
   else setRm(draft, BigInt.asUintN(bits, goal), bits);

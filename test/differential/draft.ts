@@ -15,6 +15,7 @@ import { encode, immediateBytes, operandBytes, regOperand, rmOperand, type Form,
 import { integer, type Random } from "./values.ts";
 import {
   Access,
+  CODE_SIZE,
   USER_CODE_64,
   USER_DATA,
   STACK_HIGH,
@@ -51,8 +52,6 @@ export interface Draft {
   bases: readonly [bigint, bigint] | undefined;
   pages: readonly [Access, Access];
   codeOffset: number;
-  /** Makes the bytes anew after the encoder: what no row says, for instance a wrong LOCK. */
-  rewrite: ((code: Uint8Array) => Uint8Array) | undefined;
 }
 
 /** DS and ES with bases, which 64-bit mode ignores. */
@@ -112,7 +111,6 @@ export function draftOf(random: Random, form: Form, mnemonic: string): Draft {
     bases: undefined,
     pages: [Access.write, Access.write],
     codeOffset: 0x100,
-    rewrite: undefined,
   }; // prettier-ignore
 }
 
@@ -155,7 +153,7 @@ function stateFor(random: Random, form: Form, mnemonic: string): Uint8Array | un
 
 /** Makes the case: places the memory operand, and encodes. */
 export function finish(draft: Draft): Case {
-  const { form, parts, memory, gpr } = draft;
+  const { random, form, parts, memory, gpr } = draft;
   const { ss } = draft.selectors ?? {};
   if (ss === ldtSelector(1)) gpr[4] = BigInt((STACK_HIGH << 16) >>> 0) | BigInt.asUintN(16, gpr[4]!);
   const patches = [...draft.patches];
@@ -173,11 +171,16 @@ export function finish(draft: Draft): Case {
     parts.address = { ...address, displacement: address.displacement - next };
     code = encode(form, parts);
   }
-  if (draft.rewrite !== undefined) code = draft.rewrite(code);
+  let codeOffset = draft.codeOffset;
+  if (code.length > 1 && random.oneIn(64)) {
+    // The instruction goes on in the guard page.
+    code = code.subarray(0, 1 + random.below(code.length - 1));
+    codeOffset = CODE_SIZE - code.length;
+  }
   return {
     mode: form.mode,
     code,
-    codeOffset: draft.codeOffset,
+    codeOffset,
     gpr: draft.gpr,
     rflags: draft.rflags,
     fx: draft.fx,

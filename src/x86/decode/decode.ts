@@ -289,7 +289,6 @@ function decodeAt(map: OpcodeMap, reader: Reader, start: number, codeSize: 16 | 
             : "NP";
   const row = candidates.find(({ encoding }) => matches(encoding, codeSize, prefixes, mandatory, modrm));
   if (row === undefined) return "undefined";
-  if (!isRegister(row.encoding, codeSize, ((modrm >> 3) & 7) | ((prefixes.rex & 4) << 1))) return "undefined";
   const { encoding } = row;
   if (vex !== null && vex.vvvv !== 0 && !encoding.operands.some(({ kind }) => kind === "B")) return "undefined";
   const operandSize = operandSizeOf(encoding, codeSize, prefixes);
@@ -299,6 +298,7 @@ function decodeAt(map: OpcodeMap, reader: Reader, start: number, codeSize: 16 | 
   const [immediate, immediate2] = readImmediates(reader, encoding, operandSize, addressSize);
   const length = reader.at - start;
   if (length > maximumLength) return "too-long";
+  if (!isRegister(encoding, codeSize, ((modrm >> 3) & 7) | ((prefixes.rex & 4) << 1))) return "undefined";
   if (prefixes.lock && !(encoding.options.has("lock") && memory)) return "undefined";
   const repeats = encoding.options.has("rep") && prefixes.repeat !== 0;
   const opcodeLow = (opcode & 0xff) - encoding.opcode;
