@@ -15,7 +15,7 @@ runPcpu(assignment, hostWorld(origin), {
   receive() {
     for (;;) {
       const seen = Atomics.load(replies, 0);
-      const received = receiveMessageOnPort(port) as { readonly message: MemoryReply } | undefined;
+      const received = receiveMessageOnPort(port);
       if (received !== undefined) return received.message;
       Atomics.wait(replies, 0, seen);
     }

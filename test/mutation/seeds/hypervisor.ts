@@ -244,7 +244,11 @@ export const hypervisor: readonly Mutation[] = [
     ],
   ]),
   ...seeded("src/hypervisor/hypercalls/misc.ts", hypercalls, [
-    ["set_timer_op of 0 fires at once", "if (timeout === 0) timers.singleshot = Infinity;", "if (timeout < 0) timers.singleshot = Infinity;"],
+    [
+      "set_timer_op of 0 fires at once",
+      "if (timeout === 0) timers.singleshot = Infinity;",
+      "if (timeout < 0) timers.singleshot = Infinity;",
+    ],
     ["32-bit code's set_timer_op drops the upper half", "caller.compat ? (high << 32n) | low : low", "low + 0n * high"],
   ]),
 ];
