@@ -15,7 +15,7 @@ runPcpu(assignment, hostWorld(origin), {
   receive() {
     for (;;) {
       const seen = Atomics.load(replies, 0);
-      const received = receiveMessageOnPort(port);
+      const received: { readonly message: MemoryReply } | undefined = receiveMessageOnPort(port);
       if (received !== undefined) return received.message;
       Atomics.wait(replies, 0, seen);
     }
