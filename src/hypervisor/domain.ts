@@ -312,6 +312,7 @@ export function createDomain(
   domain.setParam(HVM_PARAM.TRIPLE_FAULT_REASON, BigInt(SHUTDOWN.reboot));
   domain.setParam(HVM_PARAM.TIMER_MODE, 1n);
   domain.vcpuSet(0, VCPU.online, 1);
+  domain.vcpuSet(0, VCPU.initialised, 1);
   domain.set(DOMAIN.onlineVcpus, 1);
   return domain;
 }

@@ -74,6 +74,8 @@ export const VCPU = words([
   ["times", 10],
   /** 1 once it runs; 0 before its start-up IPI and after it went down. */
   ["online", 1],
+  /** 1 once it has a state to run with, which a start-up IPI gives and INIT takes. Xen: is_initialised */
+  ["initialised", 1],
   ["infoFrame", 1],
   ["infoOffset", 1],
   ["infoRegistered", 1],

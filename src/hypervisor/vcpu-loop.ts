@@ -133,6 +133,7 @@ function takeRequests(cpu: VirtualCpu, vcpu: Vcpu): void {
     // INIT stops a processor until a start-up interrupt comes, which processors that run ignore.
     cpu.lapic.reset();
     vcpu.setContext(resetContext());
+    domain.vcpuSet(index, VCPU.initialised, 0);
     if (online) cpu.goDown();
   }
   if ((requests & Request.startup) !== 0 && domain.vcpuGet(index, VCPU.online) === 0) {

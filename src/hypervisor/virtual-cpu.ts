@@ -114,17 +114,15 @@ export class VirtualCpu {
     this.#inputs = this.#live();
   }
 
-  /** Counts the vCPU among those that run. */
+  /** Counts the vCPU among those that run: it has been given a state. */
   comeUp(): void {
-    this.domain.vcpuSet(this.index, VCPU.online, 1);
-    Atomics.add(this.domain.heap.words, this.domain.base + DOMAIN.onlineVcpus, 1);
+    this.domain.vcpuSet(this.index, VCPU.initialised, 1);
+    bringUp(this.domain, this.index);
   }
 
   /** Takes the vCPU out of those that run; the last one powers the domain off. Xen: hvm_vcpu_down() */
   goDown(): void {
-    const { heap, base, slot } = this.domain;
-    if (Atomics.compareExchange(heap.words, heap.vcpu(slot, this.index) + VCPU.online, 1, 0) !== 1) return;
-    if (Atomics.sub(heap.words, base + DOMAIN.onlineVcpus, 1) === 1) this.domain.shutdown(SHUTDOWN.poweroff);
+    takeDown(this.domain, this.index);
   }
 
   /** Joins with the processor that the engine made for {@link VirtualCpu.platform}. Once, before it runs. */
@@ -269,6 +267,22 @@ export class VirtualCpu {
       timestamp: () => this.timestamp(),
     };
   }
+}
+
+/** Lets a vCPU that is down run. @returns whether it was down. */
+export function bringUp(domain: Domain, vcpu: number): boolean {
+  const { heap, base, slot } = domain;
+  if (Atomics.compareExchange(heap.words, heap.vcpu(slot, vcpu) + VCPU.online, 0, 1) !== 0) return false;
+  Atomics.add(heap.words, base + DOMAIN.onlineVcpus, 1);
+  return true;
+}
+
+/** Takes a vCPU out of those that run; the last one powers the domain off. @returns whether it ran. */
+export function takeDown(domain: Domain, vcpu: number): boolean {
+  const { heap, base, slot } = domain;
+  if (Atomics.compareExchange(heap.words, heap.vcpu(slot, vcpu) + VCPU.online, 1, 0) !== 1) return false;
+  if (Atomics.sub(heap.words, base + DOMAIN.onlineVcpus, 1) === 1) domain.shutdown(SHUTDOWN.poweroff);
+  return true;
 }
 
 /** Sends a vector to another vCPU's local APIC. The caller kicks it. */

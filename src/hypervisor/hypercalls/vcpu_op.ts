@@ -1,7 +1,6 @@
 /** HYPERVISOR_vcpu_op(cmd, vcpuid, extra_args). xen/include/public/vcpu.h; xen/common/domain.c. */
 
 import { Errno } from "../../abi/errno.ts";
-import { SHUTDOWN } from "../../abi/sched.ts";
 import {
   vcpu_register_runstate_memory_area,
   vcpu_register_time_memory_area,
@@ -13,11 +12,12 @@ import {
   VCPUOP,
 } from "../../abi/vcpu.ts";
 import { XEN_PAGE_SIZE } from "../../abi/xen.ts";
-import { DOMAIN, VCPU } from "../heap.ts";
+import { VCPU } from "../heap.ts";
 import { absent, hypercall, layout, operation, refused, subcommand } from "../hypercall.ts";
 import type { Caller, Hypercall, HypercallResult, Operation } from "../hypercall.ts";
 import { Request } from "../interrupts.ts";
 import { AreaKind, registerVcpuInfo, runstateOf, writeRunstateArea, writeTimeArea } from "../shared-areas.ts";
+import { bringUp, takeDown } from "../virtual-cpu.ts";
 
 const operations: Readonly<Record<keyof typeof VCPUOP, Operation>> = {
   initialise: absent("PVH processors start with INIT and a start-up interrupt"),
@@ -87,21 +87,18 @@ function target(caller: Caller): number {
   return Number(BigInt.asUintN(32, caller.args[1] ?? 0n));
 }
 
-/** Brings a vCPU back that went down. */
+/** Brings a vCPU back that went down, as it was. -EINVAL: it has yet to be started, by INIT and a start-up interrupt. */
 function up(caller: Caller): HypercallResult {
   const { domain } = caller;
-  // Only INIT and start-up interrupts give a processor its first state.
-  if (domain.vcpuGet(target(caller), VCPU.online) === 0) return -Errno.EINVAL;
+  const vcpu = target(caller);
+  if (domain.vcpuGet(vcpu, VCPU.initialised) === 0) return -Errno.EINVAL;
+  if (bringUp(domain, vcpu)) domain.kick(vcpu);
   return 0;
 }
 
 /** Xen: VCPUOP_down. The last one to go down powers the domain off. */
 function down(caller: Caller): HypercallResult {
-  const { domain } = caller;
-  const at = domain.heap.vcpu(domain.slot, target(caller)) + VCPU.online;
-  if (Atomics.compareExchange(domain.heap.words, at, 1, 0) !== 1) return 0;
-  if (Atomics.sub(domain.heap.words, domain.base + DOMAIN.onlineVcpus, 1) === 1) domain.shutdown(SHUTDOWN.poweroff);
-  domain.kick(target(caller));
+  if (takeDown(caller.domain, target(caller))) caller.domain.kick(target(caller));
   return 0;
 }
 
