@@ -41,7 +41,7 @@ export class Guest implements Disposable {
   readonly cpu: VirtualCpu;
   /** What the guest put out: console_io and port 0xe9. */
   console = "";
-  readonly #parts: GuestParts;
+  readonly parts: GuestParts;
   readonly #vcpu: WasmVcpu;
   readonly #attention: Attention;
   readonly #born: number;
@@ -52,7 +52,7 @@ export class Guest implements Disposable {
 
   constructor(parts: GuestParts) {
     const { bits, config, domain, processors, world } = parts;
-    this.#parts = parts;
+    this.parts = parts;
     this.bits = bits;
     this.domain = domain;
     this.memory = processors.memory;
@@ -88,7 +88,7 @@ export class Guest implements Disposable {
     this.#sleeps = this.executed === this.#turn ? this.#sleeps + 1 : 0;
     if (this.#sleeps > MOST_SLEEPS) throw new Error(`the guest sleeps for ever, ${this.#where()}`);
     this.#turn = this.executed;
-    this.#parts.sleep(milliseconds * 1e6);
+    this.parts.sleep(milliseconds * 1e6);
   }
 
   #where(): string {
@@ -132,7 +132,7 @@ export class Guest implements Disposable {
   }
 
   #prepare(routine: string): void {
-    const at = this.#parts.kernel.labels.get(routine);
+    const at = this.parts.kernel.labels.get(routine);
     assert.ok(at !== undefined, `the guest has no routine "${routine}"`);
     this.setU64(Memory.mailbox + Mailbox.routine, at);
     this.domain.resume();
@@ -313,6 +313,6 @@ export class Guest implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#parts.processors[Symbol.dispose]();
+    this.parts.processors[Symbol.dispose]();
   }
 }

@@ -8,6 +8,7 @@ import * as abi from "../../src/abi/vcpu.ts";
 import { HYPERVISOR, VIRQ } from "../../src/abi/xen.ts";
 import type { Guest } from "./guest.ts";
 import { observes } from "./observes.ts";
+import { SecondProcessor } from "./second-processor.ts";
 import { mapSharedInfo, setParam, shared } from "./shared-info.ts";
 import { setTimer } from "./timer.ts";
 
@@ -189,6 +190,48 @@ observes(
     assert.equal(guest.call(NUMBER, VCPUOP.send_nmi, 1, 0), 0, "one that is down does not mind");
     guest.time();
     assert.equal(guest.interrupts(2), 1);
+  },
+  twoVcpus,
+);
+
+observes(
+  "vcpu_op.up",
+  "a vCPU that went down goes on where it was",
+  (guest) => {
+    const second = new SecondProcessor(guest);
+    const isUp = (): number => guest.call(NUMBER, VCPUOP.is_up, 1);
+    assert.equal(guest.call(NUMBER, VCPUOP.up, 1), -Errno.EINVAL, "it has not been started yet");
+    second.run();
+    assert.equal(second.count, 0);
+    second.start();
+    assert.deepEqual([second.count, isUp()], [1, 0], "it ran, and took itself down");
+    second.run();
+    assert.equal(second.count, 1);
+    for (const count of [2, 3]) {
+      assert.equal(guest.call(NUMBER, VCPUOP.up, 1), 0);
+      assert.equal(isUp(), 1);
+      assert.equal(guest.call(NUMBER, VCPUOP.up, 1), 0, "it is up already");
+      second.run();
+      assert.deepEqual([second.count, isUp()], [count, 0]);
+    }
+    assert.equal(guest.call(NUMBER, VCPUOP.up, 0), 0);
+    for (const vcpu of HOSTILE_VCPUS) assert.equal(guest.call(NUMBER, VCPUOP.up, vcpu), -Errno.ENOENT);
+  },
+  twoVcpus,
+);
+
+observes(
+  "vcpu_op.down",
+  "the domain goes on as long as one is up",
+  (guest) => {
+    const second = new SecondProcessor(guest);
+    second.start();
+    assert.equal(guest.call(NUMBER, VCPUOP.up, 1), 0);
+    assert.equal(guest.call(NUMBER, VCPUOP.down, 1), 0);
+    second.run();
+    assert.equal(second.count, 1, "it was stopped before it ran");
+    assert.equal(guest.call(NUMBER, VCPUOP.is_up, 1), 0);
+    assert.equal(guest.callToEnd(NUMBER, VCPUOP.down, 0), SHUTDOWN.poweroff);
   },
   twoVcpus,
 );
