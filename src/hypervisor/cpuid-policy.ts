@@ -132,13 +132,15 @@ const always1d = {
 /** Leaf 7, subleaf 0. Without ERMS and FSRM: the engine does REP MOVSQ in bulk, and nothing is gained by bytes. */
 const LEAF7: CpuidResult = [
   2,
-  bitfield(u32, { fsgsbase: 0, tsc_adjust: 1, bmi1: 3, smep: 7, bmi2: 8, invpcid: 10, smap: 20 }).pack({
+  bitfield(u32, { fsgsbase: 0, tsc_adjust: 1, bmi1: 3, smep: 7, bmi2: 8, invpcid: 10, no_fpu_sel: 13, smap: 20 }).pack({
     fsgsbase: true,
     tsc_adjust: true,
     bmi1: true,
     smep: true,
     bmi2: true,
     invpcid: true,
+    // FCS and FDS are always stored as 0.
+    no_fpu_sel: true,
     smap: true,
   }),
   bitfield(u32, { umip: 2 }).pack({ umip: true }),
