@@ -7,19 +7,19 @@ import { instruction } from "../instruction.ts";
 export const lfence = instruction({
   mnemonic: "lfence",
   encodings: ["NP 0F AE /5  -  mod3"],
-  feature: "sse2",
+  feature: "SSE2",
   semantics() {},
 });
 export const sfence = instruction({
   mnemonic: "sfence",
   encodings: ["NP 0F AE /7  -  mod3"],
-  feature: "sse",
+  feature: "SSE",
   semantics() {},
 });
 /** MFENCE. Intel SDM Vol. 2B, "MFENCE—Memory Fence". */
 export const mfence = instruction({
   mnemonic: "mfence",
   encodings: ["NP 0F AE /6  -  mod3"],
-  feature: "sse2",
+  feature: "SSE2",
   semantics: (ir) => ir.memoryFence(),
 });

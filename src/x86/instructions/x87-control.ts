@@ -24,7 +24,6 @@ export function initialise(ir: Semantics): void {
 export const fninit = instruction({
   mnemonic: "fninit",
   encodings: ["DB =E3"],
-  feature: "x87",
   semantics(ir) {
     ir.requireX87("x87");
     initialise(ir);
@@ -35,7 +34,6 @@ export const fninit = instruction({
 export const fnclex = instruction({
   mnemonic: "fnclex",
   encodings: ["DB =E2"],
-  feature: "x87",
   semantics(ir) {
     ir.requireX87("x87");
     ir.set(State.fsw, ir.and(ir.get("i32", State.fsw), ~clearable));
@@ -58,7 +56,6 @@ export function updateSummary(ir: Semantics, status = ir.get("i32", State.fsw)):
 export const fldcw = instruction({
   mnemonic: "fldcw",
   encodings: ["D9 /5  Mw"],
-  feature: "x87",
   semantics(ir, source) {
     ir.requireX87("x87");
     checkPending(ir);
@@ -72,7 +69,6 @@ export const fldcw = instruction({
 export const fnstcw = instruction({
   mnemonic: "fnstcw",
   encodings: ["D9 /7  Mw"],
-  feature: "x87",
   semantics(ir, destination) {
     ir.requireX87("x87");
     destination.write(ir.get("i16", State.fcw));
@@ -83,7 +79,6 @@ export const fnstcw = instruction({
 export const fnstsw = instruction({
   mnemonic: "fnstsw",
   encodings: ["DD /7  Mw"],
-  feature: "x87",
   semantics(ir, destination) {
     ir.requireX87("x87");
     destination.write(ir.get("i16", State.fsw));
@@ -92,7 +87,6 @@ export const fnstsw = instruction({
 export const fnstswAx = instruction({
   mnemonic: "fnstsw",
   encodings: ["DF =E0"],
-  feature: "x87",
   semantics(ir) {
     ir.requireX87("x87");
     ir.setGpr("rax", ir.get("i16", State.fsw));
@@ -103,7 +97,6 @@ export const fnstswAx = instruction({
 export const fwait = instruction({
   mnemonic: "fwait",
   encodings: ["9B"],
-  feature: "x87",
   semantics(ir) {
     const blocked = ir.eq(ir.and(ir.get("i64", State.cr0), 0xa), 0xa);
     ir.if(blocked, () => ir.fault(Vector.NM));
