@@ -38,20 +38,26 @@ test("IRETQ to ring 3, SYSCALL, SYSRETQ: selectors, flags and return addresses",
   const machine = start("long", code, {
     prepare(context, { map }) {
       for (const page of [0x6000, 0x7000, Layout.free]) map(BigInt(page), page, 7n);
-      context.msrs.set(starMsr, (0x08n << 32n) | (0x1bn << 48n));
+      context.msrs.set(starMsr, (0x0bn << 32n) | (0x1bn << 48n));
+      context.segments.fs = { ...context.segments.fs, base: 0x1234n };
       context.msrs.set(lstarMsr, BigInt(at(code, "lstar")));
       context.msrs.set(fmaskMsr, 0x200n);
     },
   });
   const { exception } = machine.run();
   assert.deepEqual([exception?.vector, exception?.rip], [6, BigInt(at(code, "after") + 9)]);
-  const { gpr } = machine.vcpu.context();
+  const { gpr, segments } = machine.vcpu.context();
+  // Segments of ring 0 have become null on the way out, but their bases stay. SDM Vol. 2A, "IRET".
+  assert.deepEqual(
+    [segments.ds.selector, segments.ds.limit, segments.fs.selector, segments.fs.base],
+    [0, 0, 0, 0x1234n],
+  );
   // In ring 3: CS and SS from the frame.
   assert.deepEqual([gpr[3], gpr[8], gpr[12]], [0x2bn, 0x33n, 0x7000n]);
-  // Behind SYSCALL: CS = STAR[47:32], SS 8 above; IF masked, CF kept; R11 the flags before. SDM Vol. 2B, "SYSCALL".
+  // Behind SYSCALL: CS = STAR[47:32] with RPL 0, SS 8 above it; IF masked, CF kept; R11 the flags before. SDM Vol. 2B, "SYSCALL".
   assert.deepEqual(
     [gpr[7], gpr[6], gpr[5], gpr[2], gpr[14]],
-    [0x08n, 0x10n, BigInt(at(code, "after")), 0x603n, 0x403n],
+    [0x08n, 0x13n, BigInt(at(code, "after")), 0x603n, 0x403n],
   );
   // Behind SYSRETQ: CS = STAR[63:48] + 16, SS = STAR[63:48] + 8, RPL 3; RFLAGS from R11.
   assert.deepEqual([gpr[9], gpr[10], gpr[13]], [0x2bn, 0x23n, 0x603n]);

@@ -37,6 +37,32 @@ test("an interrupt out of ring 3 switches to SS0:ESP0, and IRETD goes back", () 
   assert.equal(machine.ram.getUint32(Number(gpr[4]) + 8, true), 0x10203);
 });
 
+test("an interrupt sets the accessed bits of its segments, and is #NP where the code is not present", () => {
+  const code = program(`
+    cd63                   | int 0x63
+  `);
+  const attempt = (access: number) => {
+    const machine = start("protected", code, {
+      ...user,
+      prepare(_, { ram }) {
+        ram.setBigUint64(Layout.gdt + 0x50, descriptor(0, 0xfffff, access, 0xc), true);
+        ram.setBigUint64(Layout.gdt + 0x58, descriptor(0, 0xfffff, 0x92, 0xc), true);
+        ram.setUint32(Layout.tss + 8, 0x58, true);
+        gate32(ram, Layout.idt + 0x63 * 8, 0x50, Layout.handlers + 0x63 * 16, 0xee);
+      },
+    });
+    return { machine, exception: machine.run().exception };
+  };
+  const { machine, exception } = attempt(0x9a);
+  assert.equal(exception?.vector, 0x63);
+  assert.deepEqual(
+    [0x55, 0x5d].map((offset) => machine.ram.getUint8(Layout.gdt + offset)),
+    [0x9b, 0x93],
+  );
+  const absent = attempt(0x1a).exception;
+  assert.deepEqual([absent?.vector, absent?.errorCode], [11, 0x50]);
+});
+
 test("a 16-bit gate pushes words", () => {
   const code = program(`
     cd61                   | int 0x61

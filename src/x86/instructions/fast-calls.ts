@@ -33,8 +33,10 @@ export const syscall = instruction({
     ir.setGpr("rcx", ir.nextRip());
     ir.setGpr("r11", ir.zext(flags, "i64"));
     writeEflags(ir, ir.and(flags, ir.not(ir.get("i32", State.fmask))), ir.const("i32", 0xffffffff));
-    const selector = ir.hold(ir.and(starSelector(ir, 32), 0xfffc));
-    enterFlat(ir, selector, ir.add(selector, 8), 0, FlatAttributes.code64);
+    // CS's RPL is forced to 0; SS is just above what the register says.
+    const selector = starSelector(ir, 32);
+    const stack = ir.and(ir.add(selector, 8), 0xffff);
+    enterFlat(ir, ir.and(selector, 0xfffc), stack, 0, FlatAttributes.code64);
     ir.set(State.rip, ir.get("i64", State.lstar));
     ir.end("resynchronise");
   },
