@@ -171,7 +171,7 @@ export const hypervisor: readonly Mutation[] = [
       "if (frames > domain.get(DOMAIN.maxGrantFrames)) return false;",
       "if (frames > domain.get(DOMAIN.maxGrantFrames) + 1) return false;",
     ],
-    ["the version changes while entries are in use", "if (pinsOf(domain, ref) !== 0) return false;", ""],
+    ["the version changes while entries are in use", 'if (pinsOf(domain, ref) !== 0) return "in use";', ""],
     [
       "entries in use are exchanged",
       "if (pinsOf(domain, a) !== 0 || pinsOf(domain, b) !== 0) return GNTST.eagain;",

@@ -2,10 +2,10 @@ import { seeded } from "../mutation.ts";
 import type { Mutation } from "../mutation.ts";
 
 const integer = ["src/x86/instructions/integer.test.ts"];
-const stack = ["src/x86/instructions/stack.test.ts"];
 const protectedMode = ["test/system/protected-mode.test.ts"];
 const longInterrupts = ["test/system/long-interrupts.test.ts"];
 const longTransfers = ["test/system/long-transfers.test.ts"];
+const privilege = ["test/system/privilege.test.ts"];
 const registers = ["test/system/registers.test.ts"];
 const system = ["test/system/system.test.ts"];
 
@@ -113,41 +113,41 @@ export const instructions: readonly Mutation[] = [
     ],
     ["CMPXCHG that fails leaves the accumulator", '() => ir.setGpr("rax", before),', "() => {},"],
   ]),
-  ...seeded(
-    "src/x86/eflags.ts",
-    [...stack, ...longTransfers],
+  ...seeded("src/x86/eflags.ts", privilege, [
     [
-      [
-        "POPF and IRET change IOPL outside ring 0",
-        'ir.select(ir.eqz(cpl), ir.const("i32", kernel), none)',
-        'ir.const("i32", kernel)',
-      ],
-      ["IF may be changed only below IOPL", "ir.select(ir.leu(cpl, iopl(ir))", "ir.select(ir.ltu(cpl, iopl(ir))"],
+      "POPF and IRET change IOPL outside ring 0",
+      'ir.select(ir.eqz(cpl), ir.const("i32", kernel), none)',
+      'ir.const("i32", kernel)',
     ],
-  ),
+    ["IF may be changed only below IOPL", "ir.select(ir.leu(cpl, iopl(ir))", "ir.select(ir.ltu(cpl, iopl(ir))"],
+  ]),
   ...seeded("src/x86/instructions/system.ts", system, [
     ["HLT is for everyone", 'encodings: ["F4  -  cpl0"]', 'encodings: ["F4  -  system"]'],
     ["INVLPG is for everyone", 'encodings: ["0F 01 /7  M  cpl0"]', 'encodings: ["0F 01 /7  M  system"]'],
     ["INVPCID takes a kind too many", "ir.if(ir.ltu(3, kind), refuse);", "ir.if(ir.ltu(4, kind), refuse);"],
   ]),
-  ...seeded("src/x86/routines/port-access.ts", system, [
+  ...seeded(
+    "src/x86/routines/port-access.ts",
+    [...privilege, ...system],
     [
-      "ports are open above IOPL",
-      'ir.ltu(iopl(ir), ir.get("i32", State.cpl))',
-      'ir.ltu(ir.get("i32", State.cpl), iopl(ir))',
+      [
+        "ports are open above IOPL",
+        'ir.ltu(iopl(ir), ir.get("i32", State.cpl))',
+        'ir.ltu(ir.get("i32", State.cpl), iopl(ir))',
+      ],
+      [
+        "only the first port of an access is looked up in the bitmap",
+        'ir.sub(ir.shl(ir.const("i32", 1), bytes), 1)',
+        'ir.const("i32", 1)',
+      ],
+      [
+        "the bitmap's last byte may lie beyond the TSS",
+        "ir.if(ir.ltu(limit, ir.add(at, 1)), refuse);",
+        "ir.if(ir.ltu(limit, at), refuse);",
+      ],
     ],
-    [
-      "only the first port of an access is looked up in the bitmap",
-      'ir.sub(ir.shl(ir.const("i32", 1), bytes), 1)',
-      'ir.const("i32", 1)',
-    ],
-    [
-      "the bitmap's last byte may lie beyond the TSS",
-      "ir.if(ir.ltu(limit, ir.add(at, 1)), refuse);",
-      "ir.if(ir.ltu(limit, at), refuse);",
-    ],
-  ]),
-  ...seeded("src/x86/privilege.ts", registers, [
+  ),
+  ...seeded("src/x86/privilege.ts", privilege, [
     [
       "CR4.UMIP binds the kernel too",
       'ir.if(ir.and(prevents, ir.ne(ir.get("i32", State.cpl), 0)), ',
@@ -207,7 +207,7 @@ export const instructions: readonly Mutation[] = [
       "ir.ne(ir.and(selector, 3), dpl)",
     ],
   ]),
-  ...seeded("src/x86/routines/interrupt-return.ts", longTransfers, [
+  ...seeded("src/x86/routines/interrupt-return.ts", privilege, [
     [
       "IRETQ ignores NT",
       'ir.if(ir.ne(ir.and(ir.get("i32", State.flags), FlagBit.nt), 0), () => ir.fault(Vector.GP, 0));',
@@ -219,22 +219,26 @@ export const instructions: readonly Mutation[] = [
       "",
     ],
   ]),
-  ...seeded("src/x86/routines/load-segment.ts", protectedMode, [
+  ...seeded(
+    "src/x86/routines/load-segment.ts",
+    [...privilege, ...protectedMode],
     [
-      "a data segment's DPL is compared with CPL alone",
-      "ir.or(ir.ltu(dpl, ir.and(selector, 3)), ir.ltu(dpl, cpl))",
-      "ir.ltu(dpl, cpl)",
+      [
+        "a data segment's DPL is compared with CPL alone",
+        "ir.or(ir.ltu(dpl, ir.and(selector, 3)), ir.ltu(dpl, cpl))",
+        "ir.ltu(dpl, cpl)",
+      ],
+      [
+        "SS takes a segment that cannot be written",
+        "ir.if(ir.eqz(isWritableData(ir, attributes)), refuse);\n  ir.if(ir.ne(dplOf",
+        "ir.if(ir.ne(dplOf",
+      ],
+      [
+        "a data segment that is not present is #GP",
+        "ir.fault(Vector.NP, selectorError(ir, selector)));\n}",
+        "ir.fault(Vector.GP, selectorError(ir, selector)));\n}",
+      ],
+      ["loading a segment leaves its accessed bit", "markAccessed(ir, found);", ""],
     ],
-    [
-      "SS takes a segment that cannot be written",
-      "ir.if(ir.eqz(isWritableData(ir, attributes)), refuse);\n  ir.if(ir.ne(dplOf",
-      "ir.if(ir.ne(dplOf",
-    ],
-    [
-      "a data segment that is not present is #GP",
-      "ir.fault(Vector.NP, selectorError(ir, selector)));\n}",
-      "ir.fault(Vector.GP, selectorError(ir, selector)));\n}",
-    ],
-    ["loading a segment leaves its accessed bit", "markAccessed(ir, found);", ""],
-  ]),
+  ),
 ];
