@@ -46,8 +46,8 @@ ${hypercallSource(32, HYPERVISOR.vcpu_op, VCPUOP.down, 1, 0)}
 .align 8
 table:
 .quad 0
-.quad ${0x00cf9b000000ffffn}
-.quad ${0x00cf93000000ffffn}
+.quad 0x00cf9b000000ffff
+.quad 0x00cf93000000ffff
 table_pointer:
 .word 23
 .long table
