@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { test } from "node:test";
-import { documents } from "../scripts/docs.ts";
+import { documents, observations, operations } from "../scripts/docs.ts";
 
 test("documents: what is generated from the tables is not stale", () => {
   for (const [path, text] of documents()) {
@@ -37,4 +37,19 @@ test("documents: files that they name exist, and links lead somewhere", () => {
   const all = globSync(["*.md", "docs/**/*.md", "src/**/README.md"]);
   assert.ok(all.length > 20);
   assert.deepEqual(all.flatMap(missing), []);
+});
+
+test("documents: whatever a hypercall does, a guest observes", () => {
+  const observed = observations();
+  const known = new Set(operations().map(({ name }) => name));
+  const implemented = operations().filter(({ operation }) => operation?.kind !== "refused");
+  assert.ok(implemented.length > 60);
+  assert.deepEqual(
+    implemented.map(({ name }) => name).filter((name) => !observed.has(name)),
+    [],
+  );
+  assert.deepEqual(
+    [...observed.keys()].filter((name) => !known.has(name)),
+    [],
+  );
 });
