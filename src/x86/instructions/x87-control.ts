@@ -1,4 +1,5 @@
 import { instruction } from "../instruction.ts";
+import { summarised } from "../routines/x87.ts";
 import type { Semantics } from "../semantics.ts";
 import { State } from "../state.ts";
 import { Vector } from "../exceptions.ts";
@@ -46,10 +47,8 @@ export function checkPending(ir: Semantics): void {
 }
 
 /** ES and B follow from the exception flags and their masks. */
-export function updateSummary(ir: Semantics, status = ir.get("i32", State.fsw)): void {
-  const unmasked = ir.and(ir.and(status, ir.not(ir.get("i32", State.fcw))), 0x3f);
-  const summary = ir.select(ir.ne(unmasked, 0), ir.const("i32", 0x8080), ir.const("i32", 0));
-  ir.set(State.fsw, ir.or(ir.and(status, ~0x8080), summary));
+export function updateSummary(ir: Semantics): void {
+  ir.set(State.fsw, summarised(ir, ir.get("i32", State.fsw), ir.get("i32", State.fcw)));
 }
 
 /** FLDCW. Intel SDM Vol. 2A, "FLDCW—Load x87 FPU Control Word". */

@@ -2,6 +2,7 @@ import { Builder, routine } from "../../ir/builder.ts";
 import type { Value } from "../../ir/node.ts";
 import { Vector } from "../exceptions.ts";
 import { State } from "../state.ts";
+import { summarised } from "./x87.ts";
 
 const builder = () => new Builder();
 
@@ -86,8 +87,10 @@ export const loadX87 = routine(
     const mask = ir.hold(ir.select(ir.ne(wide, 0), ir.const("i64", -1), ir.const("i64", 0xffffffff)));
     const fip = ir.load("i64", ir.add(address, Area.fip));
     const fdp = ir.load("i64", ir.add(address, Area.fdp));
-    ir.set(State.fcw, ir.or(ir.and(fcw, 0x1f3f), 0x40));
-    ir.set(State.fsw, fsw);
+    const control = ir.hold(ir.or(ir.and(fcw, 0x1f3f), 0x40));
+    ir.set(State.fcw, control);
+    // ES and B are not what memory says, but what follows from the flags.
+    ir.set(State.fsw, summarised(ir, fsw, control));
     ir.set(State.ftw, ir.and(ftw, 0xff));
     ir.set(State.fop, ir.and(fop, 0x7ff));
     ir.set(State.fip, ir.and(fip, mask));

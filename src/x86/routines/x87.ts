@@ -100,6 +100,12 @@ export function raisesUnmasked(ir: Builder, flags: Value, which: number): Value 
   return ir.ne(ir.and(ir.and(flags, which), ir.not(ir.get("i32", State.fcw))), 0);
 }
 
+/** A status word with ES and B as its flags and a control word's masks want them. */
+export function summarised(ir: Builder, status: Value, control: Value): Value {
+  const unmasked = ir.and(ir.and(status, ir.not(control)), allExceptions);
+  return ir.or(ir.and(status, ~Status.summary), when(ir, ir.ne(unmasked, 0), Status.summary));
+}
+
 /**
  * recordOpcode(): the opcode of the instruction at FIP, which has an unmasked exception; for others FOP is not defined. Intel
  * SDM Vol. 1, "Fopcode Compatibility Sub-mode". No prefix is like the opcodes D8 to DF.
