@@ -139,3 +139,15 @@ test("engine: STI covers one instruction, then a waiting interrupt is let in", (
   assert.equal(run().exit, Exit.interruptWindow);
   assert.equal(vcpu.rip, 0x10002n);
 });
+
+test("engine: TF traps behind an instruction, but not behind INT n", () => {
+  // pushfq; or dword [rsp], 0x100; popfq; nop; hlt — and the same with int 0x80 in place of nop
+  for (const [code, vector, rip] of [
+    ["90", 1, 0x1000an],
+    ["cd80", 0x80, 0x1000bn],
+  ] as const) {
+    const { run } = machineWith(`9c 810c2400010000 9d ${code} f4`);
+    const { exception } = run();
+    assert.deepEqual([exception?.vector, exception?.rip], [vector, rip]);
+  }
+});

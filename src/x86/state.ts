@@ -59,6 +59,8 @@ export const State = {
   tlbMask: reserve(4),
   /** Set while an STI or MOV SS shadow covers the next instruction. */
   shadow: reserve(4),
+  /** Set by an instruction behind which TF, though set before it, does not trap: INT n and its kin, and SYSCALL. */
+  noTrap: reserve(4),
   /** Non-zero: x87/SSE instructions must look at CR0 and CR4 before they run. */
   fpuTrap: reserve(4),
   /** Non-zero: CPL 3 with EFLAGS.AC and CR0.AM; misaligned accesses are #AC(0), and no access hits the TLB. */

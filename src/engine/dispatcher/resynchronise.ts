@@ -38,6 +38,7 @@ export function resynchronise(d: DispatcherCode): void {
   code.op("i32.or");
   code.if();
   d.store(State.shadow, "i32", () => code.i32(0));
+  d.store(State.noTrap, "i32", () => code.i32(0));
   d.store(State.mode, "i32", () => {
     d.load32(State.mode);
     code.i32(singleBit);
@@ -49,7 +50,10 @@ export function resynchronise(d: DispatcherCode): void {
 /** Behind an instruction that was executed alone: the trap of TF, if it was set before it. */
 export function afterSingle(d: DispatcherCode): void {
   const { code, locals } = d;
+  code.i32(0);
   code.get(locals.traps);
+  d.load32(State.noTrap);
+  code.op("select");
   code.if();
   code.i32(0);
   code.set(locals.traps);

@@ -38,6 +38,7 @@ export const syscall = instruction({
     const stack = ir.and(ir.add(selector, 8), 0xffff);
     enterFlat(ir, ir.and(selector, 0xfffc), stack, 0, FlatAttributes.code64);
     ir.set(State.rip, ir.get("i64", State.lstar));
+    ir.set(State.noTrap, ir.and(ir.get("i32", State.fmask), FlagBit.tf));
     ir.end("resynchronise");
   },
 });

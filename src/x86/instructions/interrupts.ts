@@ -12,6 +12,7 @@ function deliver(ir: Semantics, vector: Value | number, kind: number): void {
   ir.set(State.rip, ir.nextRip());
   const number = typeof vector === "number" ? ir.const("i32", vector) : vector;
   ir.call(interrupt, number, ir.const("i32", -1), ir.const("i32", kind));
+  ir.set(State.noTrap, ir.const("i32", 1));
   ir.end("resynchronise");
 }
 
