@@ -172,8 +172,8 @@ export function finish(draft: Draft): Case {
     code = encode(form, parts);
   }
   let codeOffset = draft.codeOffset;
-  if (code.length > 1 && random.oneIn(64)) {
-    // The instruction goes on in the guard page.
+  if (code.length > 1 && random.oneIn(64) && !/^ud[01]$/.test(draft.mnemonic)) {
+    // The instruction goes on in the guard page. Whether UD0 and UD1 have a ModR/M byte is up to the implementation.
     code = code.subarray(0, 1 + random.below(code.length - 1));
     codeOffset = CODE_SIZE - code.length;
   }

@@ -19,7 +19,7 @@ import { ignoredIn } from "./undefined-results.ts";
 import { unpackRecording, VECTORS, type RecordedForm } from "./vectors.ts";
 import type { Case, Outcome } from "./wire.ts";
 
-const CASES = Number(process.env["XENOLITH_DIFFERENTIAL_CASES"] ?? 40);
+const CASES = Number(process.env["XENOLITH_DIFFERENTIAL_CASES"] ?? 24);
 const ORACLE_CASES = Math.min(CASES, 4);
 const SEED = Number(process.env["XENOLITH_SEED"] ?? 0);
 const ONLY = new RegExp(process.env["XENOLITH_ONLY"] ?? "");

@@ -241,6 +241,7 @@ function loadState(state: DataView, request: Case): void {
   state.setBigUint64(State.cr0, 0x8005_0033n, true);
   state.setBigUint64(State.cr4, 0x5_0ea0n, true);
   state.setBigUint64(State.efer, 0xd01n, true);
+  state.setBigUint64(State.xcr0, 3n, true);
   // Tables that are there, so that they get read, which is beyond the oracle.
   state.setUint32(State.gdtrLimit, 0xffff, true);
   state.setUint32(State.idtrLimit, 0xffff, true);

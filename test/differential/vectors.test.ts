@@ -1,11 +1,24 @@
 /** Recorded vectors: requests and results survive their packing. */
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { instructions } from "../../src/x86/instructions/index.ts";
 import { readRequests } from "./results.ts";
 import { casesOf, subjectsOf } from "./suite.ts";
-import { packRecording, unpackRecording } from "./vectors.ts";
+import { packRecording, unpackRecording, VECTORS } from "./vectors.ts";
 import { INITIAL_FX, RequestWriter } from "./wire.ts";
+
+test("vectors: the committed recording has cases of every form, and says whose they are", () => {
+  const recording = unpackRecording(readFileSync(VECTORS));
+  const names = new Set(recording.forms.filter(({ cases: each }) => each.length > 0).map(({ name }) => name));
+  const missing = subjectsOf(instructions).filter(({ name }) => !names.has(name));
+  assert.deepEqual(
+    missing.map(({ name }) => name),
+    [],
+    "run node test/differential/record.ts",
+  );
+  assert.match(recording.cpuModel, /family \d+ model \d+ stepping \d+$/);
+});
 
 const cases = subjectsOf(instructions)
   .filter((_, i) => i % 7 === 0)
