@@ -71,6 +71,23 @@ test("kernel: bzImages with gzip, zstd and uncompressed payloads, and a compress
   assert.equal(loadKernel(bzImage(gzipSync(elf)), "k", decompressors).end, 0x1300000, "init_size counts");
 });
 
+test("kernel: only notes of the owner Xen count", () => {
+  const foreign = xenNote(XEN_ELFNOTE.PHYS32_ENTRY, littleEndian(0x1000020, 4));
+  foreign.set(asciiBytes("Zen"), 12);
+  const own = xenNote(XEN_ELFNOTE.PHYS32_ENTRY, littleEndian(0x1000010, 4));
+  assert.equal(loadKernel(smallKernel({ notes: [foreign, own] }), "k", decompressors).entry, 0x1000010);
+  fails("no-pvh-entry", smallKernel({ notes: [foreign] }), /XEN_ELFNOTE_PHYS32_ENTRY/);
+});
+
+test("kernel: a segment has no more bytes in the file than in memory", () => {
+  const segment = (memoryBytes: number) => {
+    const contents = new Uint8Array(0x40);
+    return smallKernel({ segments: [{ address: 0x1000000, contents, memoryBytes }] });
+  };
+  assert.equal(loadKernel(segment(0x40), "k", decompressors).end, 0x1000040);
+  fails("not-a-kernel", segment(0x3f), /more bytes in the file/);
+});
+
 test("kernel: what is none says so", () => {
   fails("not-a-kernel", asciiBytes("#!/bin/sh\n"), /neither a bzImage nor an ELF/);
   fails("not-a-kernel", new Uint8Array(0), /neither a bzImage nor an ELF/);

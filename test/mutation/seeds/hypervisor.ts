@@ -1,11 +1,12 @@
 import { seeded } from "../mutation.ts";
 import type { Mutation } from "../mutation.ts";
 
-const events = ["src/hypervisor/events.test.ts"];
-const grants = ["src/hypervisor/grants.test.ts"];
-const hypercalls = ["src/hypervisor/hypercalls.test.ts"];
-const loop = ["src/hypervisor/vcpu-loop.test.ts"];
-const platform = ["src/hypervisor/platform.test.ts"];
+const refusals = "src/hypervisor/refusals.test.ts";
+const events = [refusals, "src/hypervisor/events.test.ts"];
+const grants = [refusals, "src/hypervisor/grants.test.ts"];
+const hypercalls = [refusals, "src/hypervisor/hypercalls.test.ts"];
+const loop = [refusals, "src/hypervisor/vcpu-loop.test.ts"];
+const platform = [refusals, "src/hypervisor/platform.test.ts"];
 
 /** Bugs in hypercalls, event channels, grants and timers. */
 export const hypervisor: readonly Mutation[] = [
@@ -117,9 +118,9 @@ export const hypervisor: readonly Mutation[] = [
       "if (remote === undefined && joined) {",
     ],
     [
-      "an event raised on a port reaches its next life",
-      "unraise(domain, port);\n    setPortWord(domain, port, PORT.state, EVTCHNSTAT.closed);",
-      "setPortWord(domain, port, PORT.state, EVTCHNSTAT.closed);",
+      "a closed port leaves its virtual interrupt bound",
+      "if (domain.vcpuGet(vcpu, at) === port) domain.vcpuSet(vcpu, at, 0);",
+      "",
     ],
     ["a port that is bound is not told of what was sent before", "if (result > 0) raise(domain, result);", ""],
   ]),

@@ -2,7 +2,7 @@ import { seeded } from "../mutation.ts";
 import type { Mutation } from "../mutation.ts";
 
 const signature = ["src/images/signature.test.ts"];
-const pulling = ["src/host/node/images.test.ts"];
+const pulling = ["src/images/download.test.ts", "src/host/node/images.test.ts"];
 const kernel = ["src/boot/kernel.test.ts"];
 const pvh = ["src/boot/pvh.test.ts"];
 const acpi = ["src/boot/acpi.test.ts"];

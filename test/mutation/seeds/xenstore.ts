@@ -1,8 +1,8 @@
 import { seeded } from "../mutation.ts";
 import type { Mutation } from "../mutation.ts";
 
-const server = ["src/xenstore/server.test.ts"];
-const model = ["src/xenstore/model.test.ts", "src/xenstore/server.test.ts"];
+const server = ["src/xenstore/access.test.ts", "src/xenstore/server.test.ts"];
+const model = [...server, "src/xenstore/model.test.ts"];
 const ring = ["src/xenstore/ring.test.ts"];
 
 /** Bugs in the xenstore server. */
@@ -62,7 +62,7 @@ export const xenstore: readonly Mutation[] = [
   ...seeded("src/xenstore/transaction.ts", model, [
     ["a conflict is not noticed", 'if (this.#conflicts()) return "EAGAIN";', ""],
     [
-      "a node that appeared meanwhile is no conflict",
+      "a node that vanished meanwhile is no conflict",
       "(findNode(current, path)?.generation ?? NO_GENERATION) !== generation",
       "(findNode(current, path)?.generation ?? generation) !== generation",
     ],
