@@ -25,10 +25,18 @@ export interface GuestParts {
   readonly sleep: (nanoseconds: number) => void;
 }
 
-/** Sleeps without an instruction in between after which a guest is held to sleep for ever. */
-const MOST_SLEEPS = 3000;
-/** Instructions in one turn after which a guest is held to run for ever. */
-const MOST_INSTRUCTIONS = 50_000_000;
+/** When a guest is held to go on for ever. */
+export interface Patience {
+  /** Sleeps in one turn without an instruction in between. */
+  readonly sleeps: number;
+  /** Instructions in one turn. */
+  readonly instructions: number;
+}
+
+const PATIENCE: Patience = { sleeps: 3000, instructions: 50_000_000 };
+
+/** What is the guest's own doing, or the test's: not the hypervisor's. */
+export class GuestFailure extends Error {}
 
 /** An argument: a number, which 64-bit guests may have wider. */
 export type Argument = number | bigint;
@@ -42,6 +50,7 @@ export class Guest implements Disposable {
   /** What the guest put out: console_io and port 0xe9. */
   console = "";
   readonly parts: GuestParts;
+  patience = PATIENCE;
   readonly #vcpu: WasmVcpu;
   readonly #attention: Attention;
   readonly #born: number;
@@ -86,7 +95,7 @@ export class Guest implements Disposable {
 
   #sleep(milliseconds: number): void {
     this.#sleeps = this.executed === this.#turn ? this.#sleeps + 1 : 0;
-    if (this.#sleeps > MOST_SLEEPS) throw new Error(`the guest sleeps for ever, ${this.#where()}`);
+    if (this.#sleeps > this.patience.sleeps) throw new GuestFailure(`the guest sleeps for ever, ${this.#where()}`);
     this.#turn = this.executed;
     this.parts.sleep(milliseconds * 1e6);
   }
@@ -109,26 +118,27 @@ export class Guest implements Disposable {
       get: (vcpu, key) => {
         const value: unknown = Reflect.get(vcpu, key, vcpu);
         if (key !== "run") return typeof value === "function" ? (value.bind(vcpu) as unknown) : value;
-        if (this.executed - executed > MOST_INSTRUCTIONS) throw new Error(`the guest runs for ever, ${this.#where()}`);
+        if (this.executed - executed > this.patience.instructions)
+          throw new GuestFailure(`the guest runs for ever, ${this.#where()}`);
         return run;
       },
       set: (vcpu, key, value) => Reflect.set(vcpu, key, value, vcpu),
     });
     const { crash, reason } = runVcpu(this.cpu, bounded, this.#attention);
-    if (crash !== undefined) assert.fail(crash.message);
+    if (crash !== undefined) throw new GuestFailure(crash.message);
     return this.u32(Memory.mailbox + Mailbox.waiting) === 1 ? undefined : (reason ?? -1);
   }
 
   #toTest(): void {
     const reason = this.#go();
-    assert.equal(reason, undefined, `the domain has ended with reason ${reason}`);
+    if (reason !== undefined) throw new GuestFailure(`the domain has ended with reason ${reason}`);
     const vector = this.u32(Memory.mailbox + Mailbox.faultVector);
     if (vector === 0) return;
     this.setU32(Memory.mailbox + Mailbox.faultVector, 0);
     const [code, at, cr2] = (["faultCode", "faultAddress", "faultCr2"] as const).map((name) =>
       this.u64(Memory.mailbox + Mailbox[name]).toString(16),
     );
-    throw new Error(`exception ${vector - 1} in the guest: error code 0x${code}, at 0x${at}, CR2 0x${cr2}`);
+    throw new GuestFailure(`exception ${vector - 1} in the guest: error code 0x${code}, at 0x${at}, CR2 0x${cr2}`);
   }
 
   #prepare(routine: string): void {

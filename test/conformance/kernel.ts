@@ -23,11 +23,15 @@ const withErrorCode: ReadonlySet<number> = new Set([8, 10, 11, 12, 13, 14, 17]);
 /** Vectors that the kernel and its user mode use: the way back, which user mode may raise itself. */
 export const USER_RETURN = 0x80;
 
+/** A script's calls: number and five arguments of 8 bytes each, the result, each this many bytes behind the other. */
+export const SCRIPT_RESULT = 48;
+export const SCRIPT_STRIDE = 64;
+
 /** Register names by width: those that carry a hypercall, and scratch ones. */
 function registers(bits: Bits) {
   return bits === 64
-    ? { a: "rax", c: "rcx", sp: "rsp", args: ["rdi", "rsi", "rdx", "r10", "r8"], iret: "iret", word: 8 }
-    : { a: "eax", c: "ecx", sp: "esp", args: ["ebx", "ecx", "edx", "esi", "edi"], iret: "iret", word: 4 };
+    ? { a: "rax", c: "rcx", bp: "rbp", sp: "rsp", args: ["rdi", "rsi", "rdx", "r10", "r8"], iret: "iret", word: 8 }
+    : { a: "eax", c: "ecx", bp: "ebp", sp: "esp", args: ["ebx", "ecx", "edx", "esi", "edi"], iret: "iret", word: 4 };
 }
 
 const mail = (name: keyof typeof Mailbox, offset = 0): string => `[${Memory.mailbox + Mailbox[name] + offset}]`;
@@ -96,7 +100,7 @@ function loadArguments(bits: Bits): string {
 }
 
 function routinesSource(bits: Bits): string {
-  const { a, c, sp, word } = registers(bits);
+  const { a, args, bp, c, sp, word } = registers(bits);
   const load = loadArguments(bits);
   const store = `  mov ${mail("result")}, ${a}`;
   return `
@@ -176,6 +180,20 @@ write_msr:
   mov eax, ${mail("value")}
   mov edx, ${mail("value", 4)}
   wrmsr
+  ret
+script:
+  sti
+script_closed:
+  mov ebp, ${Memory.script}
+script_next:
+${args.map((register, i) => `  mov ${register}, [${bp} + ${8 + i * 8}]`).join("\n")}
+  mov ${a}, [${bp}]
+  vmcall
+  mov [${bp} + ${SCRIPT_RESULT}], ${a}
+  add ebp, ${SCRIPT_STRIDE}
+  dec dword ${mail("value")}
+  jnz script_next
+  cli
   ret
 
 interrupt:

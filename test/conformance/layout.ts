@@ -16,6 +16,8 @@ export const Memory = {
   /** 256 words: how often each vector came. */
   counts: 0x16_1000,
   imageEnd: 0x16_2000,
+  /** Hypercalls for the kernel to make one after the other. */
+  script: 0x1b_0000,
   stack: 0x1f_0000,
   userStack: 0x1f_8000,
   /** Arguments of hypercalls, from here on. */

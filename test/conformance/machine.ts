@@ -5,6 +5,7 @@
 import { layOutPvh } from "../../src/boot/pvh.ts";
 import { loadKernel } from "../../src/boot/kernel.ts";
 import { decompressors } from "../../src/host/node/decompressors.ts";
+import { destroyDomain } from "../../src/hypervisor/control.ts";
 import { createControlDomain, createDomain, Hypervisor } from "../../src/hypervisor/domain.ts";
 import type { Domain, DomainConfig } from "../../src/hypervisor/domain.ts";
 import { createHeap } from "../../src/hypervisor/heap.ts";
@@ -106,6 +107,14 @@ export class Machine implements Disposable {
     domain.unpause();
     guest.start();
     return guest;
+  }
+
+  /** Ends a domain, and forgets its guest. */
+  destroy(guest: Guest): void {
+    this.#slept += guest.executed * INSTRUCTION;
+    this.#guests.splice(this.#guests.indexOf(guest), 1);
+    destroyDomain(this.hypervisor, guest.domain);
+    guest[Symbol.dispose]();
   }
 
   [Symbol.dispose](): void {
