@@ -17,6 +17,8 @@ export type TestRun =
 export function runTests(directory: string, files: readonly string[], timeout: number): Promise<TestRun> {
   const options = ["--test", "--test-isolation=none", "--test-reporter=tap", ...files];
   const child = spawn(process.execPath, options, { cwd: directory, stdio: ["ignore", "pipe", "pipe"] });
+  const abandon = (): void => void child.kill("SIGKILL");
+  process.once("exit", abandon);
   return new Promise((resolve) => {
     let result: TestRun | undefined;
     let pending = "";
@@ -41,6 +43,7 @@ export function runTests(directory: string, files: readonly string[], timeout: n
     });
     child.on("close", (status) => {
       clearTimeout(timer);
+      process.off("exit", abandon);
       const good = status === 0 && passed > 0;
       resolve(result ?? (good ? { kind: "passed" } : { kind: "unusable", why: reason(trouble, status) }));
     });
