@@ -2,7 +2,8 @@ import { Builder, routine } from "../../ir/builder.ts";
 import type { Block, Routine } from "../../ir/node.ts";
 import type { Type } from "../../ir/types.ts";
 
-interface Deferred extends Routine {
+/** A routine without a body, until one is installed. */
+export interface Deferred extends Routine {
   /** Gives the routine its body. Called once, by the engine. */
   install(body: Routine): void;
 }
