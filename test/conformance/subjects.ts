@@ -76,8 +76,9 @@ function fillMember(
   pick: (member: string) => bigint,
 ): void {
   if (isStruct(member)) {
+    const offsets = new Map(Object.entries(member.offsets));
     for (const [key, inner] of Object.entries(member.members)) {
-      fillMember(inner, key, view, at + (member.offsets[key] ?? 0), pick);
+      fillMember(inner, key, view, at + (offsets.get(key) ?? 0), pick);
     }
     return;
   }
