@@ -13,10 +13,17 @@ const launcher = fileURLToPath(new URL("../../bin/xenolith.js", import.meta.url)
 const scratch = mkdtempSync(join(tmpdir(), "xenolith-hello-"));
 after(() => rmSync(scratch, { recursive: true, force: true }));
 
-function xenolith(args: readonly string[], input = ""): { status: number | null; stdout: string; stderr: string } {
+interface Outcome {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function xenolith(args: readonly string[], input = "", environment: NodeJS.ProcessEnv = {}): Outcome {
   const { status, stdout, stderr } = spawnSync(process.execPath, [launcher, ...args], {
     encoding: "utf8",
     input,
+    env: { ...process.env, ...environment },
     timeout: 120_000,
   });
   return { status, stdout, stderr };
@@ -28,28 +35,103 @@ function kernel(name: string, bytes: Uint8Array): string {
   return file;
 }
 
-test("hello: the guest reads its own nodes, channels, processor and clock, and quits at the end of input", () => {
-  const { status, stdout } = xenolith(["hello"], "xenstore\ntime\ncpuid\nevents\nnonsense\n");
+/** What was printed between a prompt with this command, echoed, and the next prompt; the how-manieth time. */
+function answer(stdout: string, command: string, time = 0): string {
+  const shown = stdout.split(`hello> ${command}\r\n`)[time + 1];
+  assert.ok(shown !== undefined, `"${command}" was not answered ${time + 1} times in:\n${stdout}`);
+  return shown.split("hello> ")[0] ?? "";
+}
+
+test("hello: two domains find each other, share a page and a channel, and tell what they read", () => {
+  const { status, stdout, stderr } = xenolith(
+    ["hello", "--stats"],
+    "help\nxenstore\ngrants\nevents\ncpuid\ntime\nnonsense\nquit\n",
+  );
   assert.equal(status, 0);
-  assert.match(stdout, /I am domain 1, called hello\./);
-  assert.match(stdout, /\n {2}name = "hello"\r\n/);
-  assert.match(stdout, /\n {4}static-max = "16384"\r\n/);
-  const hour = new Date().toISOString().slice(11, 13);
   assert.match(
     stdout,
-    new RegExp(`The time is (?:${hour}|${String((Number(hour) + 23) % 24).padStart(2, "0")}):\\d\\d:\\d\\d UTC`),
+    /I am domain 1, called hello\.\r\nThere I have found domain 2, called world: it has mapped a page/,
   );
-  assert.match(stdout, /Processor: GenuineIntel\r\nHypervisor: XenVMMXenVMM, version 4\./);
-  assert.match(stdout, /Port 1: leads to domain 0, port \d+\r\n/);
-  assert.match(stdout, /There is no such command/);
-  assert.match(stdout, /Powering off\.\r\n$/);
+  for (const command of ["xenstore", "grants", "events", "cpuid", "time", "crash", "quit", "help"]) {
+    assert.match(answer(stdout, "help"), new RegExp(`\\b${command} {2,}\\w`));
+  }
+  const store = answer(stdout, "xenstore");
+  assert.match(store, /\n {2}name = "hello"\r\n/);
+  assert.match(store, /\n {4}static-max = "16384"\r\n/);
+  assert.match(
+    store,
+    /\n {8}backend = "\/local\/domain\/2\/backend\/tour\/1\/0"\r\n {8}backend-id = "2"\r\n {8}state = "4"\r\n/,
+  );
+  assert.match(
+    store,
+    /\n\/local\/domain\/2\/backend\/tour\/1\/0 = ""\r\n {2}frontend = "\/local\/domain\/1\/device\/tour\/0"\r\n/,
+  );
+
+  const grants = answer(stdout, "grants");
+  assert.match(grants, /Domain 1: entry 0 is frame 0x000fefff for domain 0, mapped to read and write\.\r\n/);
+  assert.match(grants, /Domain 1: entry 1 is frame 0x000feffc for domain 0, mapped to read and write\.\r\n/);
+  assert.match(grants, /Domain 1: entry 8 is frame 0x000001f2 for domain 2, mapped to read and write\.\r\n/);
+  assert.match(
+    grants,
+    /Domain 2: I have mapped entry 8 of domain 1, .* There I read "Greetings from the page's owner\."\r\n/,
+  );
+
+  const events = answer(stdout, "events");
+  assert.match(events, /Domain 1: port 1 leads to domain 0, port \d+\r\n/);
+  assert.match(events, /Domain 1: port 3 leads to domain 2, port 3\r\n/);
+  assert.match(events, /Domain 2: port 3 leads to domain 1, port 3\r\n/);
+  assert.match(events, /An event to domain 2 and one back took [1-9]\d* us\.\r\n/);
+
+  const cpuid = answer(stdout, "cpuid");
+  for (const id of [1, 2]) {
+    const line = `Domain ${id}: the processor is GenuineIntel, the hypervisor XenVMMXenVMM 4\\.\\d+, and says that I am domain ${id}\\.`;
+    assert.match(cpuid, new RegExp(line));
+  }
+  const now = new Date();
+  const hours = [now, new Date(now.getTime() - 60_000)].map((time) => time.toISOString().slice(11, 13)).join("|");
+  const time = answer(stdout, "time");
+  for (const id of [1, 2]) {
+    assert.match(time, new RegExp(`Domain ${id}: running for \\d+ ms; the time is (?:${hours}):\\d\\d:\\d\\d UTC\\.`));
+  }
+  assert.match(answer(stdout, "nonsense"), /There is no such command/);
+  assert.match(answer(stdout, "quit"), /^I tell domain 2 to power off\.\r\nIt is gone\.\r\nPowering off\.\r\n$/);
+  assert.match(stderr, /million instructions/);
 });
 
-test("hello: a triple fault is told with registers and the console's last lines, and status 135", () => {
-  const { status, stdout, stderr } = xenolith(["hello"], "crash\n");
+test("hello: the second domain crashes, and the first sees it go and goes on; the end of input quits", () => {
+  const { status, stdout, stderr } = xenolith(["hello"], "crash\ngrants\nevents\ntime\ncrash\n");
+  assert.equal(status, 0);
+  const crash = answer(stdout, "crash");
+  assert.match(
+    crash,
+    /@releaseDomain told me: domain 2 is gone\. Its nodes [^\n]*\nmy port 3 has lost its other end, and my page is not in use/,
+  );
+  assert.match(answer(stdout, "grants"), /entry 8 is frame 0x000001f2 for domain 2, not in use\.\r\n/);
+  assert.match(answer(stdout, "events"), /Domain 1: port 3 waits for domain 2\r\n/);
+  assert.match(answer(stdout, "time"), /^Domain 1: running for \d+ ms; [^\n]*\n$/);
+  assert.match(answer(stdout, "crash", 1), /^There is nobody left to crash\.\r\n$/);
+  assert.match(stdout, /hello> \r\nPowering off\.\r\n$/);
+  assert.equal(stderr, "");
+});
+
+test("run: without a mirror and an image, one line says so and the tour runs", () => {
+  const environment = { XENOLITH_MIRROR: "http://127.0.0.1:9/debian", XENOLITH_CACHE: join(scratch, "cache") };
+  const { status, stdout, stderr } = xenolith(["run"], "quit\n", environment);
+  assert.equal(status, 0);
+  assert.match(stdout, /called world/);
+  assert.match(stderr, /^xenolith: [^\n]*running the built-in tour instead\.\n$/);
+});
+
+test("run: a triple fault is told with registers and the console's last lines, and status 135", () => {
+  // A first guest without a second one has nobody else to crash.
+  const { status, stdout, stderr } = xenolith(
+    ["run", "--kernel", kernel("alone.elf", helloKernel()), "-m", "16M"],
+    "crash\n",
+  );
   assert.equal(status, 135);
+  assert.match(stdout, /There is no other domain for me\.\r\n/);
   assert.match(stdout, /Goodbye\.\r\n$/);
-  assert.match(stderr, /"hello" was ended by a triple fault\n/);
+  assert.match(stderr, /"guest" was ended by a triple fault\n/);
   assert.match(stderr, /rip 0000:00000000001/);
   assert.match(stderr, /last lines:\n[^]*Goodbye\./);
 });

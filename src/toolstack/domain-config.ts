@@ -12,4 +12,6 @@ export interface DomainConfig {
   /** RAM; a multiple of 4096. */
   readonly memoryBytes: number;
   readonly vcpus: number;
+  /** The domain does not run before `Guest.unpause`: `xl create -p`. */
+  readonly paused?: true;
 }

@@ -53,6 +53,7 @@ export class DomainGuest implements Guest {
   #output: ReadableStreamDefaultController<Uint8Array> | undefined;
   #thread: PcpuThread | undefined;
   #registers: string | undefined;
+  #paused = true;
   #tripleFault = false;
   /** When the domain shut down, and for which of Xen's reasons. */
   #stopped: number | undefined;
@@ -91,7 +92,7 @@ export class DomainGuest implements Guest {
     return this.#parts.built.memory;
   }
 
-  /** Makes the domain known in xenstore, and lets it run. Once. */
+  /** Makes the domain known in xenstore, and starts its thread, which waits until the domain is unpaused. Once. */
   start(): void {
     const { built, hypervisor, machine, name, uuid, xenstore } = this.#parts;
     const { config, context, memory } = built;
@@ -121,7 +122,12 @@ export class DomainGuest implements Guest {
       message: (message) => this.#hear(message),
       ended: (error) => this.#threadEnded(error),
     });
-    built.domain.unpause();
+  }
+
+  unpause(): void {
+    if (!this.#paused || this.#destroyed !== undefined) return;
+    this.#paused = false;
+    this.#parts.built.domain.unpause();
   }
 
   /** Looks at what the domain has become. The host calls it when the doorbell rang. */

@@ -43,6 +43,8 @@ export interface Guest extends AsyncDisposable {
   readonly console: GuestConsole;
   /** Kept when the domain has ended; never broken. */
   readonly ended: Promise<Ending>;
+  /** Lets a domain run that was created paused. */
+  unpause(): void;
   /** Asks the guest to shut down: `control/shutdown` in xenstore. Whether it does is the guest's. */
   shutdown(how: "poweroff" | "reboot"): void;
   /** Ends the domain at once and gives its memory back. */

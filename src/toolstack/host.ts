@@ -71,7 +71,7 @@ export class Host implements AsyncDisposable {
   }
 
   /**
-   * Builds a domain and lets it run.
+   * Builds a domain and, unless it is to be paused, lets it run.
    * @throws XenError when it cannot be built; see buildDomain.
    */
   create(config: DomainConfig): Promise<Guest> {
@@ -93,6 +93,7 @@ export class Host implements AsyncDisposable {
     });
     this.#guests.set(id, guest);
     guest.start();
+    if (!config.paused) guest.unpause();
     return Promise.resolve(guest);
   }
 

@@ -53,6 +53,7 @@ function session(mode: SessionMode, input: readonly string[] | undefined): Fixtu
       writable: new WritableStream({ write: (bytes) => void (fixture.typed += textOf(bytes)) }),
     },
     ended,
+    unpause: () => {},
     shutdown: () => {},
     destroy,
     statistics: () => ({ seconds: 0, instructions: 0, transitions: 0, exits: {} }),

@@ -1,36 +1,35 @@
-/** `xenolith hello`: a tour of the hypervisor by a guest that comes with it. */
+/** `xenolith hello`: a tour of the hypervisor by two guests that come with it. */
 
 import { Command } from "commander";
+import type { Guest } from "../../toolstack/guest.ts";
+import type { Host } from "../../toolstack/host.ts";
 import { ProgressLine } from "../report.ts";
 import type { Finish } from "../report.ts";
 import { interruptible } from "../signals.ts";
-
-/** The built-in guest has no use for more. */
-const MEMORY = 16 << 20;
+import type { SubjectOptions } from "./run-guest.ts";
 
 export function helloCommand(finish: Finish): Command {
   return new Command("hello")
-    .description("run the built-in guest: a tour of the hypervisor that needs no download")
+    .description("run two built-in guests: a tour of the hypervisor that needs no download")
     .option("--stats", "print statistics to stderr at the end")
-    .action(async ({ stats }: { stats?: true }) => finish(await runHello(stats)));
+    .action(async ({ stats }: { stats?: true }) =>
+      finish(await runHello({ format: "text", ...(stats ? { stats } : {}) })),
+    );
 }
 
 /** @returns the exit status. */
-export async function runHello(stats?: true): Promise<number> {
+export async function runHello(options: SubjectOptions): Promise<number> {
   // Loaded only now: help and usage errors need none of the hypervisor.
-  const { helloKernel } = await import("../../toolstack/hello/program.ts");
-  const { runSource } = await import("./run-guest.ts");
+  const { startTour } = await import("../../toolstack/hello/tour.ts");
+  const { runSubject } = await import("./run-guest.ts");
   using interrupt = interruptible();
   using line = new ProgressLine();
-  const source = {
-    title: "the built-in guest",
-    name: "hello",
-    kernel: helloKernel(),
-    kernelName: "hello",
-    initrd: undefined,
-    commandLine: "",
-    marker: "",
+  const create = async (host: Host): Promise<Guest> => {
+    const { hello, world } = await startTour(host);
+    // Nobody reads what the second one says.
+    await world.console.readable.cancel();
+    return hello;
   };
-  const options = { memory: MEMORY, format: "text", ...(stats ? { stats } : {}) } as const;
-  return await runSource(source, "lines", options, interrupt, line);
+  const subject = { title: "the built-in guests", marker: "", create };
+  return await runSubject(subject, "lines", options, interrupt, line);
 }

@@ -16,6 +16,7 @@ export async function runDomain(
   command: readonly string[] | undefined,
 ): Promise<number> {
   checkOptions(image, options, command);
+  if (image === "hello" && command === undefined) return runHello(options);
   using interrupt = interruptible();
   using line = new ProgressLine(process.stderr.isTTY && options.format !== "json");
   const mode = modeOf(options, command);
@@ -32,7 +33,7 @@ export async function runDomain(
     if (!unreachable || image !== undefined || options.format === "json" || command !== undefined) throw error;
     line.clear();
     say(`${error.message}; running the built-in tour instead.`);
-    return runHello(options.stats);
+    return runHello(options);
   }
   if (interrupt.status !== undefined) return interrupt.status;
 

@@ -12,34 +12,60 @@ import type { ProgressLine } from "../report.ts";
 import type { Interruption } from "../signals.ts";
 import type { RunOptions, Source } from "./run-source.ts";
 
+/** A domain that is connected to the user. */
+export interface Subject {
+  /** For people. */
+  readonly title: string;
+  /** See {@link Source.marker}. */
+  readonly marker: string;
+  readonly create: (host: Host) => Promise<Guest>;
+}
+
+/** What a user can choose of a domain that exists. */
+export type SubjectOptions = Omit<RunOptions, "memory">;
+
 /** Makes a domain of a source and connects it to the user until it ends. @returns the exit status. */
-export async function runSource(
+export function runSource(
   source: Source,
   mode: SessionMode,
   options: RunOptions,
   interrupt: Interruption,
   line: ProgressLine,
 ): Promise<number> {
-  line.set(`starting ${source.title}`);
+  const { title, marker } = source;
+  const create = (host: Host): Promise<Guest> =>
+    host.create({
+      name: options.name ?? source.name,
+      kernel: source.kernel,
+      kernelName: source.kernelName,
+      initrd: source.initrd,
+      commandLine: source.commandLine,
+      memoryBytes: options.memory,
+      vcpus: 1,
+    });
+  return runSubject({ title, marker, create }, mode, options, interrupt, line);
+}
+
+/** Connects a domain to the user until it ends, and destroys what else was made with it. @returns the exit status. */
+export async function runSubject(
+  subject: Subject,
+  mode: SessionMode,
+  options: SubjectOptions,
+  interrupt: Interruption,
+  line: ProgressLine,
+): Promise<number> {
+  line.set(`starting ${subject.title}`);
   await using host = await Host.open(nodeMachine());
-  const guest = await host.create({
-    name: options.name ?? source.name,
-    kernel: source.kernel,
-    kernelName: source.kernelName,
-    initrd: source.initrd,
-    commandLine: source.commandLine,
-    memoryBytes: options.memory,
-    vcpus: 1,
-  });
-  return await attend(guest, mode, source, options, interrupt, line);
+  const guest = await subject.create(host);
+  return await attend(guest, mode, subject, options, interrupt, line);
 }
 
 /** Connects a running guest to the user until it ends. @returns the exit status. */
 async function attend(
   guest: Guest,
   mode: SessionMode,
-  source: Source,
-  options: RunOptions,
+  subject: Subject,
+  options: SubjectOptions,
   interrupt: Interruption,
   line: ProgressLine,
 ): Promise<number> {
@@ -58,7 +84,7 @@ async function attend(
           end();
         }, options.timeout * 1000);
 
-  line.set(`booting ${source.title}`);
+  line.set(`booting ${subject.title}`);
   const streams = consoleStreams({
     mode,
     verbose: options.verbose ?? false,
@@ -68,14 +94,14 @@ async function attend(
       readySeconds = guest.statistics().seconds;
       line.clear();
       if (process.stderr.isTTY && !json && mode === "shell" && process.stdin.isTTY) {
-        say(`${source.title} is up after ${readySeconds.toFixed(1)} s. Ctrl-] powers it off.`);
+        say(`${subject.title} is up after ${readySeconds.toFixed(1)} s. Ctrl-] powers it off.`);
       }
     },
     onFirstOutput: () => line.clear(),
   });
   let result: SessionResult;
   try {
-    result = await runSession(guest, mode, source.marker, streams);
+    result = await runSession(guest, mode, subject.marker, streams);
   } finally {
     clearTimeout(timer);
     streams[Symbol.dispose]();

@@ -1,8 +1,34 @@
 /**
- * The floor of the built-in guest: hypercalls, waiting for events, the console. 32-bit code without paging, as a PVH
- * domain starts, and without interrupts: the guest sleeps in SCHEDOP_poll. Functions keep EBX, ESI, EDI and EBP.
+ * The floor of the built-in guests: hypercalls, waiting for events, text. 32-bit code without paging, as a PVH domain
+ * starts, and without interrupts: the guests sleep in SCHEDOP_poll. Functions keep EBX, ESI, EDI and EBP.
  */
 export const runtimeSource = String.raw`
+; begin(): finds the console, xenstore, and who the domain is
+begin:
+  call map_shared_info
+  mov eax, HVM_PARAM_CONSOLE_PFN
+  call hvm_get_param
+  shl eax, 12
+  mov [console_page], eax
+  mov eax, HVM_PARAM_CONSOLE_EVTCHN
+  call hvm_get_param
+  mov [console_port], eax
+  mov [poll_ports], eax
+  mov eax, HVM_PARAM_STORE_PFN
+  call hvm_get_param
+  shl eax, 12
+  mov [store_page], eax
+  mov eax, HVM_PARAM_STORE_EVTCHN
+  call hvm_get_param
+  mov [store_port], eax
+  mov [poll_ports + 4], eax
+  mov esi, domid_path
+  call store_read
+  mov esi, reply
+  call parse
+  mov [self], eax
+  ret
+
 ; hvm_get_param(eax: index) -> eax: the parameter's lower half
 hvm_get_param:
   push ebx
@@ -47,16 +73,22 @@ notify:
 
 ; Forgets which channels rang. To be followed by a look at what they may have rung for, and only then by wait_event.
 clear_events:
+  mov byte [SHARED_INFO + UPCALL_PENDING], 0
+  mov dword [SHARED_INFO + PENDING_SEL], 0
   mov dword [SHARED_INFO + EVTCHN_PENDING], 0
   ret
 
 ; Sleeps until a channel rings, or half a second is over.
 wait_event:
+  mov eax, 500000000
+; wait_event_for(eax: nanoseconds)
+wait_event_for:
   push ebx
   push esi
   push edi
+  mov ebx, eax
   call system_time
-  add eax, 500000000
+  add eax, ebx
   adc edx, 0
   mov [poll + 8], eax
   mov [poll + 12], edx
@@ -74,6 +106,15 @@ system_time:
   rdtsc
   ret
 
+; uptime() -> eax: milliseconds since the domain began, for 49 days
+uptime:
+  push ebx
+  call system_time
+  mov ebx, 1000000
+  div ebx
+  pop ebx
+  ret
+
 ; shutdown(eax: reason): does not come back
 shutdown:
   mov [port_argument], eax
@@ -83,8 +124,10 @@ shutdown:
   vmcall
   hlt
 
-; putc(al)
+; putc(al): to wherever output goes now
 putc:
+  jmp dword [putc_to]
+console_putc:
   push ebx
   mov ebx, [console_page]
 putc_again:
@@ -127,23 +170,45 @@ puts_done:
   pop esi
   ret
 
-; put_decimal(eax)
-put_decimal:
+; format(eax) -> esi: the number as text, until the next call
+format:
   push ebx
-  push esi
   mov ebx, 10
   mov esi, number_end
-put_decimal_next:
+format_next:
   xor edx, edx
   div ebx
   add dl, '0'
   dec esi
   mov [esi], dl
   test eax, eax
-  jnz put_decimal_next
+  jnz format_next
+  pop ebx
+  ret
+
+; put_decimal(eax)
+put_decimal:
+  push esi
+  call format
   call puts
   pop esi
-  pop ebx
+  ret
+
+; parse(esi: text that begins with a number) -> eax
+parse:
+  push esi
+  xor eax, eax
+parse_next:
+  movzx ecx, byte [esi]
+  sub ecx, '0'
+  cmp ecx, 10
+  jae parse_done
+  imul eax, eax, 10
+  add eax, ecx
+  inc esi
+  jmp parse_next
+parse_done:
+  pop esi
   ret
 
 ; put_two(eax): below 100, with a leading zero
@@ -175,88 +240,33 @@ put_hex_next:
   ret
 
 newline:
-  mov esi, newline_text
-  jmp puts
-
-; try_getc() -> eax: a byte that was typed, or -1
-try_getc:
-  push ebx
-  mov ebx, [console_page]
-  mov ecx, [ebx + CONSOLE_in_cons]
-  mov eax, -1
-  cmp ecx, [ebx + CONSOLE_in_prod]
-  jz try_getc_done
-  mov edx, ecx
-  and edx, 1023
-  mov al, [ebx + edx]
-  and eax, 255
-  inc ecx
-  mov [ebx + CONSOLE_in_cons], ecx
-  push eax
-  call flush
-  pop eax
-try_getc_done:
-  pop ebx
-  ret
-
-; getc() -> eax: the next byte that is typed
-getc:
-  call try_getc
-  cmp eax, -1
-  jnz getc_done
-  call flush
-  call clear_events
-  call try_getc
-  cmp eax, -1
-  jnz getc_done
-  call wait_event
-  call idle
-  jmp getc
-getc_done:
-  ret
-
-; getline(): a line into "line", echoed, without its end; an end of input is the line "quit"
-getline:
-  push edi
-  mov edi, line
-getline_next:
-  call getc
-  cmp eax, 4
-  jz getline_end_of_input
-  cmp eax, 13
-  jz getline_done
-  cmp eax, 10
-  jz getline_done
-  cmp eax, 127
-  jz getline_back
-  cmp eax, 8
-  jz getline_back
-  cmp eax, 32
-  jb getline_next
-  cmp edi, line + 63
-  jae getline_next
-  mov [edi], al
-  inc edi
-  call putc
-  jmp getline_next
-getline_back:
-  cmp edi, line
-  jz getline_next
-  dec edi
   push esi
-  mov esi, erase_text
+  mov esi, newline_text
   call puts
   pop esi
-  jmp getline_next
-getline_end_of_input:
-  mov dword [line], 0x74697571
-  mov edi, line + 4
-getline_done:
-  mov byte [edi], 0
+  ret
+
+; put_domain(eax): "domain N"
+put_domain:
   push esi
-  call newline
+  push eax
+  mov esi, domain_text
+  call puts
+  pop eax
+  call put_decimal
   pop esi
-  pop edi
+  ret
+
+; put_self(): "Domain N: "
+put_self:
+  push esi
+  mov esi, self_text
+  call puts
+  mov eax, [self]
+  call put_decimal
+  mov esi, colon_text
+  call puts
+  pop esi
   ret
 
 ; equal(esi, edi: texts) -> zero flag: whether they are the same

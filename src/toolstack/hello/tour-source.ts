@@ -1,42 +1,26 @@
-/** The built-in guest itself: finds its console and its xenstore, and answers at a prompt. */
+/**
+ * The first of the built-in guests, which has a prompt. It is the front end of a device whose back end is the second one:
+ * it grants that a page, and asks it questions through it. Without such a device in xenstore it is alone.
+ */
 export const tourSource = String.raw`
 .bits 32
 start:
   mov esp, stack_top
-  call map_shared_info
-  mov eax, HVM_PARAM_CONSOLE_PFN
-  call hvm_get_param
-  shl eax, 12
-  mov [console_page], eax
-  mov eax, HVM_PARAM_CONSOLE_EVTCHN
-  call hvm_get_param
-  mov [console_port], eax
-  mov [poll_ports], eax
-  mov eax, HVM_PARAM_STORE_PFN
-  call hvm_get_param
-  shl eax, 12
-  mov [store_page], eax
-  mov eax, HVM_PARAM_STORE_EVTCHN
-  call hvm_get_param
-  mov [store_port], eax
-  mov [poll_ports + 4], eax
-
+  call begin
   mov esi, greeting_text
   call puts
-  mov esi, domid_path
-  mov eax, XS_READ
-  call store_ask
-  mov esi, reply
-  call puts
-  mov esi, greeting_name_text
+  mov eax, [self]
+  call put_domain
+  mov esi, called_text
   call puts
   mov esi, name_path
-  mov eax, XS_READ
-  call store_ask
+  call store_read
   mov esi, reply
   call puts
-  mov esi, greeting_end_text
+  mov esi, end_text
   call puts
+  call flush
+  call connect
   call help
 
 prompt:
@@ -44,6 +28,7 @@ prompt:
   call puts
   call flush
   call getline
+  call tell_gone
   cmp byte [line], 0
   jz prompt
   mov ebx, commands
@@ -65,8 +50,26 @@ prompt_unknown:
   call puts
   jmp prompt
 
-; Called now and then while the guest waits for a key.
+; Called now and then while the guest waits for a key; edi: where the next one goes. Whoever types is told at once what
+; has become of the other domain.
 idle:
+  push esi
+  call peer_look
+  cmp dword [peer], 0
+  jnz idle_done
+  cmp dword [gone], 0
+  jz idle_done
+  cmp dword [told], 0
+  jnz idle_done
+  call newline
+  call tell_gone
+  mov esi, prompt_text
+  call puts
+  mov byte [edi], 0
+  mov esi, line
+  call puts
+idle_done:
+  pop esi
   ret
 
 help:
@@ -77,13 +80,8 @@ do_xenstore:
   mov esi, store_intro_text
   call puts
   ; Where my nodes are: GET_DOMAIN_PATH of my own number.
-  mov esi, domid_path
-  mov eax, XS_READ
-  call store_ask
-  mov esi, reply
-  mov edi, number
-  call copy
-  mov esi, number
+  mov eax, [self]
+  call format
   mov eax, XS_GET_DOMAIN_PATH
   call store_ask
   mov esi, reply
@@ -91,7 +89,18 @@ do_xenstore:
   call copy
   mov dword [path_name], path
   xor ebp, ebp
-  jmp tree
+  call tree
+  cmp dword [peer], 0
+  jz xenstore_done
+  mov esi, store_peer_text
+  call puts
+  mov esi, back
+  mov edi, path
+  call copy
+  mov dword [path_name], path
+  call tree
+xenstore_done:
+  ret
 
 do_grants:
   push ebx
@@ -100,6 +109,7 @@ do_grants:
   mov ecx, query_size
   mov edx, 1
   vmcall
+  call put_self
   mov esi, grants_text
   call puts
   mov eax, [query_size + 4]
@@ -108,223 +118,140 @@ do_grants:
   call puts
   mov eax, [query_size + 8]
   call put_decimal
-  mov esi, grants_end_text
+  mov esi, end_text
   call puts
+  cmp dword [link_port], 0
+  jz grants_done
+  ; The entries that are set, as they are in the table now.
+  xor ebx, ebx
+grants_next:
+  mov ax, [ebx * 8 + GRANT_TABLE]
+  test ax, GTF_permit_access
+  jz grants_skip
+  call put_self
+  mov esi, entry_is_text
+  call puts
+  mov eax, ebx
+  call put_decimal
+  mov esi, frame_text
+  call puts
+  mov eax, [ebx * 8 + GRANT_TABLE + 4]
+  call put_hex
+  mov esi, for_text
+  call puts
+  movzx eax, word [ebx * 8 + GRANT_TABLE + 2]
+  call put_domain
+  mov esi, unused_text
+  test word [ebx * 8 + GRANT_TABLE], GTF_IN_USE
+  jz grants_use
+  mov esi, reading_text
+  test word [ebx * 8 + GRANT_TABLE], GTF_writing
+  jz grants_use
+  mov esi, writing_text
+grants_use:
+  call puts
+grants_skip:
+  inc ebx
+  cmp ebx, 32
+  jb grants_next
+  mov eax, QUESTION_grants
+  call ask_aloud
+grants_done:
   pop ebx
   ret
 
 do_events:
-  push ebx
-  push edi
-  mov edi, 1
-events_next:
-  mov word [status], DOMID_SELF
-  mov [status + 4], edi
-  mov eax, HYPERVISOR_event_channel_op
-  mov ebx, EVTCHNOP_status
-  mov ecx, status
-  vmcall
-  test eax, eax
-  jnz events_done
-  mov ebx, [status + 8]
-  test ebx, ebx
-  jz events_skip
-  mov esi, port_text
+  call tell_events
+  cmp dword [peer], 0
+  jz events_alone
+  mov eax, QUESTION_events
+  call ask_aloud
+  ; There and back.
+  rdtsc
+  push eax
+  mov eax, QUESTION_ping
+  call ask
+  pop ecx
+  jnz events_alone
+  rdtsc
+  sub eax, ecx
+  xor edx, edx
+  mov ecx, 1000
+  div ecx
+  push eax
+  mov esi, ping_text
   call puts
-  mov eax, edi
-  call put_decimal
-  mov esi, [ebx * 4 + port_states]
+  mov eax, [peer]
+  call put_domain
+  mov esi, ping_took_text
   call puts
-  cmp ebx, 2
-  jnz events_line
-  movzx eax, word [status + 16]
+  pop eax
   call put_decimal
-  mov esi, remote_port_text
+  mov esi, ping_end_text
   call puts
-  mov eax, [status + 20]
-  call put_decimal
-events_line:
-  call newline
-events_skip:
-  inc edi
-  cmp edi, 32
-  jb events_next
-events_done:
-  pop edi
-  pop ebx
+events_alone:
   ret
 
 do_cpuid:
-  push ebx
-  mov esi, vendor_text
-  call puts
-  xor eax, eax
-  cpuid
-  mov [number], ebx
-  mov [number + 4], edx
-  mov [number + 8], ecx
-  mov byte [number + 12], 0
-  mov esi, number
-  call puts
-  mov esi, hypervisor_text
-  call puts
-  mov eax, 0x40000000
-  cpuid
-  mov [number], ebx
-  mov [number + 4], ecx
-  mov [number + 8], edx
-  mov byte [number + 12], 0
-  mov esi, number
-  call puts
-  mov esi, version_text
-  call puts
-  mov eax, 0x40000001
-  cpuid
-  push eax
-  shr eax, 16
-  call put_decimal
-  mov al, '.'
-  call putc
-  pop eax
-  and eax, 65535
-  call put_decimal
-  call newline
-  pop ebx
-  ret
+  call tell_cpuid
+  mov eax, QUESTION_cpuid
+  jmp ask_aloud
 
 do_time:
-  push ebx
-  mov esi, uptime_text
-  call puts
-  call system_time
-  mov ebx, 1000000
-  div ebx
-  call put_decimal
-  mov esi, wallclock_text
-  call puts
-  ; UTC at system time 0, and the seconds since.
-  call system_time
-  mov ebx, 1000000000
-  div ebx
-  add eax, [SHARED_INFO + WC_SEC]
-  xor edx, edx
-  mov ebx, 86400
-  div ebx
-  mov eax, edx
-  xor edx, edx
-  mov ebx, 3600
-  div ebx
-  push edx
-  call put_two
-  mov al, ':'
-  call putc
-  pop eax
-  xor edx, edx
-  mov ebx, 60
-  div ebx
-  push edx
-  call put_two
-  mov al, ':'
-  call putc
-  pop eax
-  call put_two
-  mov esi, utc_text
-  call puts
-  pop ebx
-  ret
+  call tell_time
+  mov eax, QUESTION_time
+  jmp ask_aloud
 
 do_crash:
+  cmp dword [peer], 0
+  jz crash_nobody
   mov esi, crash_text
+  call puts
+  mov eax, [peer]
+  call put_domain
+  mov esi, crash_how_text
+  call puts
+  call flush
+  mov eax, QUESTION_crash
+  call ask
+  cmp dword [peer], 0
+  jz tell_gone
+  mov esi, failed_text
+  jmp puts
+crash_nobody:
+  cmp dword [gone], 0
+  jz crash_self
+  mov esi, nobody_text
+  jmp puts
+crash_self:
+  mov esi, crash_self_text
   call puts
   call flush
   ; There is no interrupt table: the exception faults, the fault faults, and that is the end.
   ud2
 
 do_quit:
+  cmp dword [peer], 0
+  jz quit_self
   mov esi, quit_text
+  call puts
+  mov eax, [peer]
+  call put_domain
+  mov esi, quit_too_text
+  call puts
+  call flush
+  mov eax, QUESTION_quit
+  call ask
+  mov esi, failed_text
+  cmp dword [peer], 0
+  jnz quit_alone
+  mov esi, quit_done_text
+quit_alone:
+  call puts
+quit_self:
+  mov esi, off_text
   call puts
   call flush
   mov eax, SHUTDOWN_poweroff
   jmp shutdown
-`;
-
-/** What the guest says, and where it keeps what it knows. */
-export const tourData = String.raw`
-.align 8
-commands:
-  .long xenstore_word, do_xenstore, grants_word, do_grants, events_word, do_events, cpuid_word, do_cpuid
-  .long time_word, do_time, crash_word, do_crash, quit_word, do_quit, help_word, help, 0, 0
-port_states:
-  .long port_closed, port_unbound, port_interdomain, port_pirq, port_virq, port_ipi
-param: .long 0, 0, 0, 0
-add_to_physmap: .word DOMID_SELF, 0
-  .long XENMAPSPACE_shared_info, 0, SHARED_INFO_GFN
-port_argument: .long 0
-poll: .long poll_ports, 2, 0, 0
-poll_ports: .long 0, 0
-query_size: .word DOMID_SELF, 0
-  .long 0, 0, 0
-status: .long 0, 0, 0, 0, 0, 0
-console_page: .long 0
-console_port: .long 0
-store_page: .long 0
-store_port: .long 0
-heap: .long heap_start
-path_name: .long 0
-message: .long 0, 1, 0, 0
-answer: .long 0, 0, 0, 0
-number: .zero 16
-number_end: .byte 0
-hex_digits: .ascii "0123456789abcdef"
-newline_text: .asciz "\r\n"
-erase_text: .byte 8, 32, 8, 0
-greeting_text: .asciz "\r\nHello from a domain. xenstore says that I am domain "
-greeting_name_text: .asciz ", called "
-greeting_end_text: .asciz ".\r\n"
-prompt_text: .asciz "hello> "
-unknown_text: .asciz "There is no such command; \"help\" lists them.\r\n"
-help_text: .ascii "  xenstore  what the toolstack wrote about me     grants  my grant table\r\n"
-  .ascii "  events    my event channels                     cpuid   my processor\r\n"
-  .ascii "  time      how long I run, and the time of day   crash   a triple fault\r\n"
-  .asciz "  quit      power off                             help    this list\r\n"
-xenstore_word: .asciz "xenstore"
-grants_word: .asciz "grants"
-events_word: .asciz "events"
-cpuid_word: .asciz "cpuid"
-time_word: .asciz "time"
-crash_word: .asciz "crash"
-quit_word: .asciz "quit"
-help_word: .asciz "help"
-domid_path: .asciz "domid"
-name_path: .asciz "name"
-store_intro_text: .asciz "Read from xenstore, node by node:\r\n"
-indent_text: .asciz "  "
-is_text: .asciz " = \""
-quote_text: .asciz "\"\r\n"
-grants_text: .asciz "My grant table has "
-grants_of_text: .asciz " frames, and may have "
-grants_end_text: .asciz ".\r\n"
-port_text: .asciz "Port "
-port_closed: .asciz ": closed"
-port_unbound: .asciz ": waits for its other end"
-port_interdomain: .asciz ": leads to domain "
-port_pirq: .asciz ": a physical interrupt"
-port_virq: .asciz ": a virtual interrupt"
-port_ipi: .asciz ": between my processors"
-remote_port_text: .asciz ", port "
-vendor_text: .asciz "Processor: "
-hypervisor_text: .asciz "\r\nHypervisor: "
-version_text: .asciz ", version "
-uptime_text: .asciz "Running for "
-wallclock_text: .asciz " ms. The time is "
-utc_text: .asciz " UTC.\r\n"
-crash_text: .asciz "Goodbye.\r\n"
-quit_text: .asciz "Powering off.\r\n"
-line: .zero 68
-path: .zero 1024
-.align 16
-reply: .zero 4100
-heap_start: .zero 16384
-  .zero 4096
-stack_top: .long 0
 `;

@@ -1,4 +1,4 @@
-/** The built-in guest's xenstore client: one request at a time over the ring. xen/include/public/io/xs_wire.h. */
+/** The built-in guests' xenstore client: one request at a time over the ring. xen/include/public/io/xs_wire.h. */
 export const xenstoreSource = String.raw`
 ; store_put(esi: bytes, ecx: how many): writes into the request ring, which is empty between requests
 store_put:
@@ -78,6 +78,16 @@ store_request:
   mov eax, [store_port]
   call notify
 store_reply:
+  call store_receive
+  cmp eax, XS_WATCH_EVENT
+  jz store_reply
+  pop edi
+  ret
+
+; store_receive() -> eax: a message's type, ecx: its length; it is in "reply", with a zero byte behind it. Of a watch's
+; event is kept that there was one, and whether it was @releaseDomain's.
+store_receive:
+  push edi
   mov edi, answer
   mov ecx, 16
   call store_take
@@ -85,15 +95,29 @@ store_reply:
   mov ecx, [answer + 12]
   call store_take
   mov byte [edi], 0
-  mov eax, [answer]
-  cmp eax, XS_WATCH_EVENT
-  jz store_reply
-  push eax
   mov eax, [store_port]
   call notify
-  pop eax
+  mov eax, [answer]
   mov ecx, [answer + 12]
+  cmp eax, XS_WATCH_EVENT
+  jnz store_received
+  mov dword [watched], 1
+  cmp byte [reply], '@'
+  jnz store_received
+  mov dword [released], 1
+store_received:
   pop edi
+  ret
+
+; store_poll(): takes what came of itself: events of watches
+store_poll:
+  mov eax, [store_page]
+  mov ecx, [eax + XS_rsp_cons]
+  cmp ecx, [eax + XS_rsp_prod]
+  jz store_polled
+  call store_receive
+  jmp store_poll
+store_polled:
   ret
 
 ; store_ask(eax: type, esi: path) -> as store_request
@@ -108,84 +132,89 @@ store_ask_length:
   pop ebx
   jmp store_request
 
-; tree(): prints the node whose path is in "path", and all below it; ebp: its depth
-tree:
-  push ebx
-  push esi
-  push edi
-  mov esi, path
+; store_read(esi: path) -> zero flag: whether there is none; the value is in "reply"
+store_read:
   mov eax, XS_READ
   call store_ask
   cmp eax, XS_ERROR
-  jz tree_done
-  mov ebx, ebp
-tree_indent:
-  test ebx, ebx
-  jz tree_name
-  mov esi, indent_text
-  call puts
-  dec ebx
-  jmp tree_indent
-tree_name:
-  mov esi, [path_name]
-  call puts
-  mov esi, is_text
-  call puts
-  mov esi, reply
-  call puts
-  mov esi, quote_text
-  call puts
+  ret
 
-  mov esi, path
-  mov eax, XS_DIRECTORY
-  call store_ask
-  cmp eax, XS_ERROR
-  jz tree_done
-  ; The names stay on a heap of their own while those below are listed.
-  mov edi, [heap]
+; store_write(esi: path, edi: value)
+store_write:
+  push esi
   push edi
-  mov esi, reply
-  mov ebx, edi
-  rep movsb
-  mov [heap], edi
-  push dword [path_name]
-tree_child:
-  cmp ebx, [heap]
-  jae tree_children_done
-  ; Appends "/" and the name.
-  mov edi, path
-  xor eax, eax
-tree_end_of_path:
-  cmp byte [edi], 0
-  jz tree_append
-  inc edi
-  jmp tree_end_of_path
-tree_append:
-  push edi
-  mov byte [edi], '/'
-  inc edi
-  mov [path_name], edi
-  mov esi, ebx
+  mov edi, request
   call copy
-  inc ebp
-  push dword [heap]
-  call tree
-  pop dword [heap]
-  dec ebp
-  pop edi
-  mov byte [edi], 0
-tree_next_name:
-  mov al, [ebx]
-  inc ebx
-  test al, al
-  jnz tree_next_name
-  jmp tree_child
-tree_children_done:
-  pop dword [path_name]
-  pop dword [heap]
-tree_done:
+  inc edi
+  pop esi
+  push esi
+  call copy
+  mov ecx, edi
+  sub ecx, request
+  mov esi, request
+  mov eax, XS_WRITE
+  call store_request
   pop edi
   pop esi
+  ret
+
+; store_watch(esi: path)
+store_watch:
+  push esi
+  push edi
+  mov edi, request
+  call copy
+  inc edi
+  mov esi, token
+  call copy
+  inc edi
+  mov ecx, edi
+  sub ecx, request
+  mov esi, request
+  mov eax, XS_WATCH
+  call store_request
+  pop edi
+  pop esi
+  ret
+
+; child(esi: a path, eax: what follows it) -> esi: both together, until the next call
+child:
+  push edi
+  push eax
+  mov edi, joined
+  call copy
+  pop esi
+  call copy
+  mov esi, joined
+  pop edi
+  ret
+
+; await_state(esi: path of a device's state, al: a digit) -> zero flag: whether it came in time. Its directory is
+; being watched.
+await_state:
+  push ebx
+  push edi
+  mov bl, al
+  call uptime
+  lea edi, [eax + PATIENCE]
+await_again:
+  mov dword [watched], 0
+  call store_read
+  jz await_more
+  cmp byte [reply], bl
+  jz await_done
+await_more:
+  call clear_events
+  call store_poll
+  cmp dword [watched], 0
+  jnz await_again
+  call wait_event
+  call uptime
+  cmp eax, edi
+  jb await_again
+  cmp esp, 0
+await_done:
+  pop edi
   pop ebx
   ret
 `;
