@@ -1,6 +1,6 @@
 /** What would be published: plain JavaScript that runs without the sources. */
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -13,7 +13,9 @@ function built(context: TestContext): string {
   for (const name of ["bin", "package.json"]) cpSync(name, join(directory, name), { recursive: true });
   symlinkSync(resolve("node_modules"), join(directory, "node_modules"));
   const compiler = join("node_modules", "typescript", "bin", "tsc");
-  execFileSync(process.execPath, [compiler, "-p", "tsconfig.build.json", "--outDir", join(directory, "dist")]);
+  const options = ["-p", "tsconfig.build.json", "--outDir", join(directory, "dist")];
+  const { status, stdout } = spawnSync(process.execPath, [compiler, ...options], { encoding: "utf8" });
+  assert.equal(status, 0, stdout);
   return directory;
 }
 
