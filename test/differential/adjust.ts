@@ -22,6 +22,7 @@ export function adjust(draft: Draft): void {
   if (options.has("lock") && draft.memory !== undefined && random.oneIn(4)) parts.prefixes.push(0xf0);
   if (options.has("rep") && random.oneIn(2)) parts.prefixes.push(random.pick([0xf2, 0xf3]));
   if (draft.memory !== undefined && random.oneIn(40)) draft.rflags |= ALIGNMENT_CHECK;
+  adjustLimit(draft);
   if (usesMemory(draft) && random.oneIn(40)) draft.pages = random.pick(PROTECTED);
   for (const [names, change] of ADJUSTMENTS) if (names.test(mnemonic)) change(draft);
   if (isString(draft)) adjustString(draft);
@@ -166,6 +167,14 @@ const ADJUSTMENTS: readonly (readonly [RegExp, (draft: Draft) => void])[] = [
       draft.parts.immediates = [windowAddress(draft.form.mode, 8 * draft.random.below(0x3ff))];
   }],
 ]; // prettier-ignore
+
+/** Half of the accesses through a limited or expand-down segment are right at its limit, 0x17ff in both. */
+function adjustLimit({ random, memory, selectors }: Draft): void {
+  if (memory === undefined || random.oneIn(2)) return;
+  const near = random.below(5) - 2;
+  if (selectors?.ds === ldtSelector(3)) memory.offset = 0x1800 - memory.size + near;
+  if (selectors?.ds === ldtSelector(5)) memory.offset = 0x800 + near;
+}
 
 /** Keeps ST0 inside the domain of an approximation; zeros, infinities and NaNs stay. */
 function limitExponent({ fx, random }: Draft, limit: number): void {
