@@ -51,15 +51,15 @@ function prepare(machine: Machine, random: Random, others: readonly number[]): G
 
 /** One sequence. @returns whether the guest can go on. */
 function attempt(guest: Guest, random: Random, calls: { text: () => string }): boolean {
-  const script = writeScript(random, guest);
-  calls.text = () => describe(script);
-  if (random.once(8)) raise(guest.domain, random.below(64));
-  guest.mail("value", script.length);
   try {
+    const script = writeScript(random, guest);
+    calls.text = () => describe(script);
+    if (random.once(8)) raise(guest.domain, random.below(64));
+    guest.mail("value", script.length);
     guest.run(random.once(2) ? "script" : "script_closed");
     return true;
   } catch (error) {
-    // It ended itself, faulted, or sleeps for ever: so it may.
+    // It ended itself, faulted, gave its own pages away, or sleeps for ever: so it may.
     if (error instanceof GuestFailure) return false;
     throw error;
   } finally {

@@ -249,18 +249,18 @@ export class Guest implements Disposable {
   /** A copy of guest-physical memory. */
   bytes(at: number, length: number): Uint8Array<ArrayBuffer> {
     const bytes = new Uint8Array(length);
-    assert.ok(this.memory.read(at, bytes), `no memory at 0x${at.toString(16)}`);
+    if (!this.memory.read(at, bytes)) throw new GuestFailure(`no memory at 0x${at.toString(16)}`);
     return bytes;
   }
 
   write(at: number, bytes: Uint8Array): void {
-    assert.ok(this.memory.write(at, bytes), `no memory at 0x${at.toString(16)}`);
+    if (!this.memory.write(at, bytes)) throw new GuestFailure(`no memory at 0x${at.toString(16)}`);
   }
 
   /** Where guest-physical bytes are in the engine's memory. */
   #locate(at: number): number {
     const frame = this.memory.findFrame(Math.floor(at / 4096));
-    assert.ok(frame !== undefined, `no memory at 0x${at.toString(16)}`);
+    if (frame === undefined) throw new GuestFailure(`no memory at 0x${at.toString(16)}`);
     return frame * 4096 + (at % 4096);
   }
 

@@ -119,11 +119,7 @@ export const mmu: readonly Mutation[] = [
       'fill(ir, address, flags, frame, attributes, ir.const("i1", 0));',
       'fill(ir, address, flags, frame, attributes, ir.const("i1", 1));',
     ],
-    [
-      "alignment is checked in the kernel's own accesses",
-      "ir.and(ir.leu(bytes, 8), ir.eqz(ir.and(flags, AccessFlag.system)))",
-      "ir.leu(bytes, 8)",
-    ],
+    ["a misaligned access is #GP", "ir.fault(Vector.AC, 0)", "ir.fault(Vector.GP, 0)"],
   ]),
   ...seeded("src/engine/mmu/slow-access.ts", translations, [
     [
