@@ -2,6 +2,7 @@
 
 import type { ReadStream } from "node:tty";
 import { rawTerminal } from "../host/node/terminal.ts";
+import type { WindowSize } from "../host/node/terminal.ts";
 import type { SessionMode, SessionStreams } from "../toolstack/session.ts";
 
 /** Output that is kept instead of shown. */
@@ -17,6 +18,8 @@ export interface ConsoleOptions {
   readonly capture: Capture | undefined;
   /** The user wants to be rid of the guest: Ctrl-], or nobody reads stdout any more. */
   onLeave(): void;
+  /** The terminal's window has another size. */
+  onResize(size: WindowSize): void;
   /** The shell or command is there. */
   onReady(): void;
   /** The first bytes for stdout or, where they are shown, boot messages. */
@@ -48,7 +51,7 @@ export function consoleStreams(options: ConsoleOptions): ConsoleStreams {
       stdout.write("\r\n");
       leave();
     };
-    const listener = { input: queue.push, detach, resize: () => {} };
+    const listener = { input: queue.push, detach, resize: options.onResize };
     cleanup.use(rawTerminal(stdin as ReadStream, stdout, listener));
   } else {
     cleanup.use(pipedInput(queue));

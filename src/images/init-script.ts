@@ -1,3 +1,15 @@
+/** xen/include/public/io/xs_wire.h: XS_READ and XS_WATCH. */
+const XS_READ = 2;
+const XS_WATCH = 4;
+
+/** A message to xenstore as a format for printf: type, request, transaction and length, then texts that end with a zero byte. */
+function wireFormat(type: number, ...texts: readonly string[]): string {
+  const body = texts.map((text) => `${text}\\000`).join("");
+  const length = texts.reduce((bytes, text) => bytes + text.length + 1, 0);
+  const word = (value: number): string => `\\${value.toString(8).padStart(3, "0")}${"\\000".repeat(3)}`;
+  return [type, 0, 0, length].map(word).join("") + body;
+}
+
 /**
  * The guest's /init: what PID 1 does in an image. It is a script for busybox's shell, and must run with the busybox of
  * every release in the catalogue. README.md describes the protocol it speaks on the console.
@@ -78,9 +90,23 @@ run_command() {
   wait $errors
 }
 
+# Follows the size of the host's window, "ROWS COLUMNS" in a node of xenstore. Standard input and output are xenstore: an event
+# of the watch names the node and is answered by reading it; of a reply, only digits and a space come last.
+follow_window() {
+  printf '${wireFormat(XS_WATCH, "control/window", "w")}'
+  while heard=${"$"}(dd bs=4096 count=1 | tr -cs 'A-Za-z0-9/ ' '\n') && [ -n "$heard" ]; do
+    case $heard in *control/window*) printf '${wireFormat(XS_READ, "control/window")}' ;; esac
+    size=${"$"}{heard##*[!0-9 ]}
+    [ -z "$size" ] || stty -F $tty rows ${"$"}{size% *} cols ${"$"}{size#* }
+  done
+}
+
 run_terminal() {
   stty -F $tty sane
-  [ -z "$rows" ] || stty -F $tty rows "$rows" cols "$cols"
+  if [ -n "$rows" ]; then
+    stty -F $tty rows "$rows" cols "$cols"
+    follow_window 2>/dev/null <>/dev/xen/xenbus >&0 &
+  fi
   emit ready
   setsid -c "$@" <$tty >$tty 2>&1
   status=$?

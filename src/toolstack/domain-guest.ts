@@ -149,6 +149,12 @@ export class DomainGuest implements Guest {
       this.#parts.xenstore.client.write(`${domainPath(this.id)}/control/shutdown`, how);
   }
 
+  resize(rows: number, columns: number): void {
+    // The node is made like its parent, for the guest to read.
+    if (this.#destroyed === undefined)
+      this.#parts.xenstore.client.write(`${domainPath(this.id)}/control/window`, `${rows} ${columns}`);
+  }
+
   destroy(): Promise<void> {
     return this.#finish({ kind: "destroyed" });
   }

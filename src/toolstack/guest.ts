@@ -47,6 +47,8 @@ export interface Guest extends AsyncDisposable {
   unpause(): void;
   /** Asks the guest to shut down: `control/shutdown` in xenstore. Whether it does is the guest's. */
   shutdown(how: "poweroff" | "reboot"): void;
+  /** Tells the guest how large the window of its console is: `control/window` in xenstore, which images' init follows. */
+  resize(rows: number, columns: number): void;
   /** Ends the domain at once and gives its memory back. */
   destroy(): Promise<void>;
   statistics(): GuestStatistics;

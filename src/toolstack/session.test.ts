@@ -55,6 +55,7 @@ function session(mode: SessionMode, input: readonly string[] | undefined): Fixtu
     ended,
     unpause: () => {},
     shutdown: () => {},
+    resize: () => {},
     destroy,
     statistics: () => ({ seconds: 0, instructions: 0, transitions: 0, exits: {} }),
     registers: () => undefined,

@@ -1,6 +1,7 @@
 /** A domain that a command runs: made of a source, connected to the user, and said how it ended. */
 
 import { nodeMachine } from "../../host/node/machine.ts";
+import { windowSize } from "../../host/node/terminal.ts";
 import type { Guest } from "../../toolstack/guest.ts";
 import { Host } from "../../toolstack/host.ts";
 import { runSession } from "../../toolstack/session.ts";
@@ -90,6 +91,7 @@ async function attend(
     verbose: options.verbose ?? false,
     capture,
     onLeave: end,
+    onResize: ({ rows, columns }) => guest.resize(rows, columns),
     onReady() {
       readySeconds = guest.statistics().seconds;
       line.clear();
@@ -99,6 +101,9 @@ async function attend(
     },
     onFirstOutput: () => line.clear(),
   });
+  // It may have changed since init's first size was written down.
+  const window = windowSize(process.stdout);
+  if (window !== undefined) guest.resize(window.rows, window.columns);
   let result: SessionResult;
   try {
     result = await runSession(guest, mode, subject.marker, streams);

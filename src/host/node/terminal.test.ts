@@ -30,7 +30,7 @@ interface Session {
 function session(name: string): Session {
   const file = (part: string): string => join(scratch, `${name}-${part}`);
   const program = `"${process.execPath}" "${launcher}" hello & echo $! >"${file("pid")}"; fg >/dev/null`;
-  const shell = `set -m; stty -a >"${file("before")}"; ${program}; echo $? >"${file("status")}"; stty -a >"${file("after")}"`;
+  const shell = `set -m; tty >"${file("tty")}"; stty -a >"${file("before")}"; ${program}; echo $? >"${file("status")}"; stty -a >"${file("after")}"`;
   const child = spawn("script", ["-qec", `bash -c '${shell}'`, "/dev/null"], {
     env: { ...process.env, SHELL: "/bin/sh" },
   });
@@ -105,6 +105,32 @@ test(
     }
   },
 );
+
+test("terminal: a window that changes its size is told to the guest", options, async () => {
+  const run = session("resize");
+  await run.shows("hello> ");
+  const terminal = readFileSync(join(scratch, "resize-tty"), "utf8").trim();
+  const resize = (rows: number, columns: number): void => {
+    const done = spawnSync("stty", ["-F", terminal, "rows", String(rows), "cols", String(columns)]);
+    assert.equal(done.status, 0, String(done.stderr));
+  };
+  for (const [rows, columns] of [
+    [41, 121],
+    [22, 77],
+  ] as const) {
+    resize(rows, columns);
+    const end = Date.now() + 20_000;
+    for (let told = false; !told;) {
+      assert.ok(Date.now() < end, run.screen);
+      run.child.stdin.write("xenstore\r");
+      const from = run.screen.length;
+      await run.shows("hello> ");
+      told = run.screen.slice(from).includes(`window = "${rows} ${columns}"`);
+    }
+  }
+  run.child.stdin.write("quit\r");
+  await run.ended;
+});
 
 test("terminal: a signal ends the run with its status, and leaves the terminal as it was", options, async () => {
   for (const [signal, expected] of [
