@@ -61,7 +61,7 @@ export type MachineMode = "long" | "compatibility" | "protected" | "protected16"
 export function createMachine(mode: MachineMode = "long", cpl: 0 | 3 = 0, platform: Partial<Platform> = {}) {
   const memory = openDomainMemory(allocateDomainMemory(Layout.ram / 4096));
   for (let gfn = 0; gfn < Layout.ram / 4096; gfn++) memory.setP2m(gfn, P2mType.ram, memory.firstFrame + gfn);
-  const vcpu = new WasmEngine(memory).createVcpu(0, { ...quietPlatform, ...platform });
+  const vcpu = new WasmEngine(memory, { translation: Number(process.env["TEST_TRANSLATION"] ?? 0) }).createVcpu(0, { ...quietPlatform, ...platform });
   const ram = new DataView(memory.bytes.buffer, memory.firstFrame * 4096, Layout.ram);
   const long = mode === "long" || mode === "compatibility";
 

@@ -30,6 +30,18 @@ interface FrameCode {
   readonly blocks: Block[];
   /** The record of each instruction, by mode × 4096 + page offset. */
   readonly records: Map<number, number>;
+  /** The same of heads: the records that stand before those at which code is entered. */
+  readonly heads: Map<number, number>;
+}
+
+/** Who wants to know of code that comes and goes. */
+export interface CodeWatcher {
+  /** A frame has got its first code: write translations of it must go. */
+  frameBecameCode(frame: number): void;
+  /** What was decoded from a frame is forgotten. */
+  frameForgotten(frame: number): void;
+  /** Everything is forgotten. */
+  flushed(): void;
 }
 
 type Tail = "goto" | "lookUp" | "undefined" | "too-long";
@@ -46,18 +58,20 @@ export class CodeCache {
   readonly #codeFrames: Uint8Array;
   readonly #frames = new Map<number, FrameCode>();
   #next: number = DomainLayout.records;
-  /** Called when a frame gets its first code: write translations of it must go. */
-  readonly #frameBecameCode: (frame: number) => void;
+  readonly #watcher: CodeWatcher;
+  /** Entries of a piece of code after which it is hot; 0: nobody counts. */
+  readonly #threshold: number;
   /** Blocks and instructions decoded, and how often everything or a frame was forgotten. */
   readonly statistics = { blocks: 0, instructions: 0, invalidations: 0, flushes: 0 };
 
-  constructor(map: OpcodeMap, forms: FormSlots, memory: WebAssembly.Memory, frameBecameCode: (frame: number) => void) {
+  constructor(map: OpcodeMap, forms: FormSlots, memory: WebAssembly.Memory, watcher: CodeWatcher, threshold: number) {
     this.#map = map;
     this.#forms = forms;
     this.#view = new DataView(memory.buffer);
     this.#bytes = new Uint8Array(memory.buffer);
     this.#codeFrames = new Uint8Array(memory.buffer, DomainLayout.codeFrames, memory.buffer.byteLength / frameBytes);
-    this.#frameBecameCode = frameBecameCode;
+    this.#watcher = watcher;
+    this.#threshold = threshold;
     this.flush();
   }
 
@@ -71,6 +85,7 @@ export class CodeCache {
     this.#codeFrames.fill(CodeFrame.none);
     this.#frames.clear();
     this.#next = DomainLayout.records;
+    this.#watcher.flushed();
     this.statistics.flushes += 1;
   }
 
@@ -84,7 +99,7 @@ export class CodeCache {
     const known = this.#frames.get(frame)?.records;
     const record = known?.get(mode * frameBytes + (at % frameBytes));
     if (record !== undefined) {
-      this.#enter(at, mode, record, 1);
+      this.#enterKnown(at, mode, record);
       return;
     }
     const page = this.#bytes.subarray(frame * frameBytes, (frame + 1) * frameBytes);
@@ -104,7 +119,7 @@ export class CodeCache {
       if (result.row.instruction.flow === "away") break;
     }
     if (tail === "crossing" && decoded.length === 0) {
-      const first = this.#reserve(1);
+      const first = this.reserve(1);
       this.#writeCrossing(first, at, -1);
       this.#enter(at, mode, first, 1);
       return;
@@ -118,7 +133,41 @@ export class CodeCache {
     );
   }
 
-  #reserve(records: number): number {
+  /** Makes a record in the midst of a block findable, by way of a head. */
+  #enterKnown(at: number, mode: number, record: number): void {
+    if (this.#threshold === 0 || (mode & singleBit) !== 0) {
+      this.#enter(at, mode, record, 1);
+      return;
+    }
+    const first = this.reserve(2);
+    // Reserving may have made everything forgotten, the record too: the next look finds nothing and decodes.
+    if (!this.#frames.has(Math.floor(at / frameBytes))) return;
+    this.#writeHead(first, at, mode);
+    this.#writeTail(first + recordBytes, at % frameBytes, "goto", record);
+    this.#enter(at, mode, first, 2);
+  }
+
+  /** Writes a head for the code at `at`, whose record stands behind it. @returns the records that it takes. */
+  #writeHead(record: number, at: number, mode: number): 0 | 1 {
+    if (this.#threshold === 0 || (mode & singleBit) !== 0) return 0;
+    this.#view.setUint16(record + RecordField.handler, Handler.head, true);
+    this.#view.setUint16(record + RecordField.start, at % frameBytes, true);
+    this.#view.setBigInt64(record + RecordField.immediate, BigInt(this.#threshold), true);
+    this.#view.setInt32(record + RecordField.displacement, at, true);
+    this.#view.setUint16(record + RecordField.immediate2, mode, true);
+    this.#codeOf(Math.floor(at / frameBytes)).heads.set(mode * frameBytes + (at % frameBytes), record);
+    return 1;
+  }
+
+  /** The head, and the record, of the instruction at `at`, where there are any. */
+  find(at: number, mode: number): { readonly head: number | undefined; readonly record: number | undefined } {
+    const code = this.#frames.get(Math.floor(at / frameBytes));
+    const key = mode * frameBytes + (at % frameBytes);
+    return { head: code?.heads.get(key), record: code?.records.get(key) };
+  }
+
+  /** Takes space for `records` records. When there is none left, everything is forgotten first. */
+  reserve(records: number): number {
     if (this.#next + records * recordBytes > DomainLayout.recordsEnd) this.flush();
     const first = this.#next;
     this.#next += records * recordBytes;
@@ -127,13 +176,15 @@ export class CodeCache {
 
   #write(start: number, mode: number, codeSize: 16 | 32 | 64, decoded: readonly Decoded[], tail: Tail): void {
     const places = this.#forms.place(decoded, codeSize);
-    const count = decoded.length + 1;
-    const first = this.#reserve(count);
+    const calls = decoded.filter(({ row }) => row.instruction.flow === "call").length;
+    const count = decoded.length + calls + 2;
+    const first = this.reserve(count);
     let record = first;
     let at = start;
     let offset = start % frameBytes;
     this.#enter(start, mode, first, count);
-    const { records } = this.#frames.get(Math.floor(start / frameBytes))!;
+    record += this.#writeHead(record, at, mode) * recordBytes;
+    const { records, heads } = this.#codeOf(Math.floor(start / frameBytes));
     for (const [index, instruction] of decoded.entries()) {
       writeRecord(this.#view, record, instruction, offset, places[index]!);
       records.set(mode * frameBytes + offset, record);
@@ -142,9 +193,13 @@ export class CodeCache {
       at += instruction.length;
       // What is behind a call will be returned to: it can be entered without being decoded again.
       const called = instruction.row.instruction.flow === "call";
-      if (called && instruction !== decoded.at(-1)) this.#enter(at, mode, record, 1);
+      if (called && instruction !== decoded.at(-1)) {
+        this.#enter(at, mode, record, 1);
+        record += this.#writeHead(record, at, mode) * recordBytes;
+      }
     }
-    this.#writeTail(record, offset, tail, records.get(mode * frameBytes + offset));
+    const key = mode * frameBytes + offset;
+    this.#writeTail(record, offset, tail, heads.get(key) ?? records.get(key));
     this.statistics.blocks += 1;
     this.statistics.instructions += decoded.length;
   }
@@ -177,11 +232,17 @@ export class CodeCache {
   #own(frame: number, block: Block): void {
     if (this.#codeFrames[frame] === CodeFrame.none) {
       this.#codeFrames[frame] = CodeFrame.decoded;
-      this.#frameBecameCode(frame);
+      this.#watcher.frameBecameCode(frame);
     }
-    const code = this.#frames.get(frame);
-    if (code === undefined) this.#frames.set(frame, { blocks: [block], records: new Map() });
-    else code.blocks.push(block);
+    this.#codeOf(frame).blocks.push(block);
+  }
+
+  #codeOf(frame: number): FrameCode {
+    const known = this.#frames.get(frame);
+    if (known !== undefined) return known;
+    const code: FrameCode = { blocks: [], records: new Map(), heads: new Map() };
+    this.#frames.set(frame, code);
+    return code;
   }
 
   /** Leaves a record that asks for the second page of the instruction at `at`. @see Handler.crossing */
@@ -205,7 +266,7 @@ export class CodeCache {
     const result = decode(this.#map, bytes, 0, codeSize);
     const instructions = typeof result === "string" ? [] : [result];
     const places = this.#forms.place(instructions, codeSize);
-    const first = this.#reserve(3);
+    const first = this.reserve(3);
     this.#writeCrossing(first, at, second);
     let record = first + recordBytes;
     for (const [index, instruction] of instructions.entries()) {
@@ -225,6 +286,7 @@ export class CodeCache {
     const code = this.#frames.get(frame);
     if (code === undefined) return;
     this.#frames.delete(frame);
+    this.#watcher.frameForgotten(frame);
     this.statistics.invalidations += 1;
     for (const { hash, first, count } of code.blocks) {
       if (this.#view.getInt32(hash + HashEntry.record, true) === first)

@@ -17,8 +17,15 @@ export const Handler = {
   crossing: 3,
   /** Goes on at the page offset in the immediate, as a jump that is no instruction: where blocks meet. */
   goto: 4,
+  /**
+   * Stands before a record that can be entered from elsewhere, and counts how often that happens: the immediate counts down,
+   * and at 0 the code is to be translated. The displacement is the code's byte address, immediate2 its mode.
+   */
+  head: 5,
+  /** A head whose code is translated: calls the region in the form's slot, at the entry whose number is the immediate. */
+  region: 6,
   /** The first of the hot forms. */
-  hot: 5,
+  hot: 7,
 } as const;
 
 /** Where an instruction's code is: the dispatcher's case, and for {@link Handler.form} the slot of the function table. */
@@ -39,7 +46,12 @@ export const Return = {
   interruptWindow: 4,
   /** A page-crossing instruction at State.dispatchFrame; its second frame is in State.dispatchSecond. */
   crossing: 5,
+  /** The head at State.dispatchRecord has counted to 0. */
+  hot: 6,
 } as const;
+
+/** What a region says besides an Ending: the record at State.dispatchRecord is to be executed, and those behind it. */
+export const interpret = 6;
 
 /** Bit of the mode word: one instruction at a time. */
 export const singleBit = 4;

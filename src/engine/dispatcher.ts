@@ -13,10 +13,10 @@ import { afterSingle, resynchronise } from "./dispatcher/resynchronise.ts";
 import type { HotForm, LocalPool } from "./hot-form.ts";
 import type { Callees } from "./linker.ts";
 import { fetch, fetchFrame } from "./mmu/fetch.ts";
-import { updateMode } from "./mmu/tlb.ts";
+import { noteJump, updateMode } from "./mmu/tlb.ts";
 
 /** What the dispatcher calls. */
-export const dispatcherRoutines: readonly Routine[] = [fetch, fetchFrame, interrupt, updateMode];
+export const dispatcherRoutines: readonly Routine[] = [fetch, fetchFrame, interrupt, noteJump, updateMode];
 
 function emit(d: DispatcherCode, hot: readonly HotForm[], pool: LocalPool): void {
   const { code, locals } = d;

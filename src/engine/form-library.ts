@@ -7,17 +7,52 @@ import type { Form } from "../x86/semantics.ts";
 import { buildForm, formKey, formName, formOf } from "./forms.ts";
 import type { Linker, TableFunction } from "./linker.ts";
 
+/** A form, with the number that {@link formKey} gives it. */
+export interface FormDescription {
+  readonly key: number;
+  readonly row: Row;
+  readonly form: Form;
+}
+
 /** The compiled forms, each in a slot of the function table; compiled when an instruction first needs them. */
 export class FormLibrary implements FormSlots {
   readonly #linker: Linker;
   readonly #places = new Map<number, Place>();
   readonly #names = new Map<number, string>();
+  /** What forms are, by their slot, and those in the dispatcher by their case. */
+  readonly #bySlot: FormDescription[] = [];
+  readonly #byHandler: FormDescription[] = [];
+  /** Slots of forms that stand in the dispatcher as well. */
+  readonly #hotSlots = new Map<FormDescription, number>();
   #next = 1;
 
-  /** @param handlers Dispatcher cases of the forms that stand in the dispatcher itself, by form key. */
-  constructor(linker: Linker, handlers: ReadonlyMap<number, number>) {
+  /** @param hot The forms that stand in the dispatcher itself, in the order of their cases. */
+  constructor(linker: Linker, hot: readonly { readonly row: Row; readonly form: Form }[]) {
     this.#linker = linker;
-    for (const [key, handler] of handlers) this.#places.set(key, { handler, form: 0 });
+    for (const [position, { row, form }] of hot.entries()) {
+      const key = formKey(row, form);
+      const handler = Handler.hot + position;
+      this.#places.set(key, { handler, form: 0 });
+      this.#byHandler[handler] = { key, row, form };
+    }
+  }
+
+  /** What form a record has, given the place that was written into it. */
+  describe({ handler, form }: Place): FormDescription | undefined {
+    return handler === Handler.form ? this.#bySlot[form] : this.#byHandler[handler];
+  }
+
+  /** The table's slot with a form's code, compiled if need be. */
+  slot(description: FormDescription): number {
+    const known = this.#places.get(description.key)?.form ?? 0;
+    if (known !== 0) return known;
+    const before = this.#hotSlots.get(description);
+    if (before !== undefined) return before;
+    const slot = this.#next++;
+    this.#hotSlots.set(description, slot);
+    const { row, form } = description;
+    this.#linker.link([{ slot, name: row.instruction.mnemonic, body: buildForm(row, form) }]);
+    return slot;
   }
 
   /** Every form in the table, as the dispatcher's profile names it, with its slot. */
@@ -46,6 +81,7 @@ export class FormLibrary implements FormSlots {
     const place = { handler: Handler.form, form: slot };
     this.#places.set(key, place);
     this.#names.set(slot, formName(row, form));
+    this.#bySlot[slot] = { key, row, form };
     missing.push({ slot, name: `${row.instruction.mnemonic} ${row.encoding.row}`, body: buildForm(row, form) });
     return place;
   }

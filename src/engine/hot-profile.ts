@@ -1,7 +1,6 @@
-import type { OpcodeMap } from "../x86/decode/opcode-map.ts";
+import type { OpcodeMap, Row } from "../x86/decode/opcode-map.ts";
 import type { Form } from "../x86/semantics.ts";
 import type { HotForm } from "./hot-form.ts";
-import { formKey } from "./forms.ts";
 import { hotForm } from "./hot-forms.ts";
 
 /**
@@ -162,7 +161,7 @@ const profile: readonly string[] = [
 ];
 
 /** The profile's forms, as cases for the dispatcher. An entry that no row has is an error: the profile is stale. */
-export function hotForms(map: OpcodeMap): { readonly key: number; readonly hot: HotForm }[] {
+export function hotForms(map: OpcodeMap): { readonly row: Row; readonly form: Form; readonly hot: HotForm }[] {
   return profile.map((line) => {
     const [text = "", size, kind, low] = line.split("|").map((part) => part.trim());
     const [mnemonic = "", ...rest] = text.split(": ");
@@ -179,6 +178,6 @@ export function hotForms(map: OpcodeMap): { readonly key: number; readonly hot: 
       low: Number(low ?? 0),
       memory: kind === "m",
     };
-    return { key: formKey(row, form), hot: hotForm(row, form) };
+    return { row, form, hot: hotForm(row, form) };
   });
 }

@@ -24,7 +24,18 @@ export const VcpuLayout = {
   fetchEntries: 1024,
   /** Records of instructions that cross a page, and of ones executed alone. */
   scratchRecords: 156 * KiB,
-  bytes: 160 * KiB,
+  /**
+   * Jump caches (engine.md §D): entries of 16 bytes that lead from RIP to a region. One for the kernel's half of the address
+   * space, one for each user bank.
+   */
+  kernelJumps: 160 * KiB,
+  kernelJumpEntries: 4096,
+  userJumps: 224 * KiB,
+  userJumpEntries: 1024,
+  /** A bit for each hash of a page that a jump cache leads into: INVLPG there empties them. */
+  jumpPages: 288 * KiB,
+  jumpPageBytes: 4 * KiB,
+  bytes: 292 * KiB,
 } as const;
 if (stateBytes > VcpuLayout.kernelBank) throw new Error("the vCPU's state does not fit");
 
@@ -32,6 +43,10 @@ if (stateBytes > VcpuLayout.kernelBank) throw new Error("the vCPU's state does n
 export const TlbEntry = { readTag: 0, writeTag: 8, addend: 16, bytes: 32, shift: 5 } as const;
 /** A fetch TLB entry: tag i64 (page address | mode word), frame's byte address i32. */
 export const FetchEntry = { tag: 0, frame: 8, bytes: 16 } as const;
+/** A jump cache entry: RIP i64, slot of the function table i32, the region's entry number i32. */
+export const JumpEntry = { rip: 0, slot: 8, entry: 12, bytes: 16, shift: 4 } as const;
+/** A jump cache's index is RIP ⊕ RIP » this. */
+export const jumpShift = 12;
 /** An entry of the record hash: key i64 (byte address of the code | mode « 32), record's address i32. */
 export const HashEntry = { key: 0, record: 8, bytes: 16 } as const;
 
@@ -47,15 +62,15 @@ export const DomainLayout = {
   /** Guest frames below this many are in the p2m: 4 GiB. */
   p2mFrames: 1 << 20,
   /** One u32 a guest frame: byte address of the machine frame | P2mType. */
-  p2m: 6 * MiB,
+  p2m: 10 * MiB,
   /** One byte a machine frame: 1 when instructions in it have been decoded. */
-  codeFrames: 10 * MiB,
-  recordHash: 11 * MiB,
+  codeFrames: 14 * MiB,
+  recordHash: 15 * MiB,
   hashEntries: 1 << 18,
   /** One u64 a slot of the function table: how often its form was called, where that is counted. */
-  formCounts: 15 * MiB,
+  formCounts: 19 * MiB,
   /** Allocated upward; when full, everything decoded is forgotten. */
-  records: 16 * MiB,
+  records: 20 * MiB,
   recordsEnd: 64 * MiB,
   privateBytes: 64 * MiB,
 } as const;

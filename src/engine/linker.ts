@@ -13,6 +13,9 @@ export type HostFunction = (vcpu: number, ...parameters: number[]) => number;
 /** (vcpu, record) → Ending: one form of an instruction. */
 export const formType: FunctionType = { parameters: ["i32", "i32"], results: ["i32"] };
 
+/** (vcpu, budget left, rip, entry) → an Ending or `interpret`, the budget left in State.dispatchRemaining: a region. */
+export const regionType: FunctionType = { parameters: ["i32", "i32", "i64", "i32"], results: ["i32"] };
+
 export function routineType(routine: Routine): FunctionType {
   const results = routine.results.map(wasmType);
   return {
@@ -23,21 +26,49 @@ export function routineType(routine: Routine): FunctionType {
 }
 
 /** What a block calls, itself and in the routines it calls. */
-function collect(block: Block, routines: Set<Routine>, hosts: Map<string, number>): void {
-  for (const statement of block) {
-    if (statement.kind === "call") addRoutine(statement.routine, routines, hosts);
-    if (statement.kind === "host") hosts.set(statement.name, statement.arguments.length);
-    visitStatement(
-      statement,
-      () => {},
-      (inner) => collect(inner, routines, hosts),
-    );
-  }
+interface Calls {
+  readonly routines: ReadonlySet<Routine>;
+  readonly hosts: ReadonlyMap<string, number>;
 }
-function addRoutine(routine: Routine, routines: Set<Routine>, hosts: Map<string, number>): void {
-  if (routines.has(routine)) return;
-  routines.add(routine);
-  collect(routine.body(), routines, hosts);
+const callsOf = new WeakMap<Block, Calls>();
+
+function directCalls(body: Block): Calls {
+  const known = callsOf.get(body);
+  if (known !== undefined) return known;
+  const routines = new Set<Routine>();
+  const hosts = new Map<string, number>();
+  const walk = (block: Block) => {
+    for (const statement of block) {
+      if (statement.kind === "call") routines.add(statement.routine);
+      if (statement.kind === "host") hosts.set(statement.name, statement.arguments.length);
+      visitStatement(statement, () => {}, walk);
+    }
+  };
+  walk(body);
+  const calls = { routines, hosts };
+  callsOf.set(body, calls);
+  return calls;
+}
+
+/** Collects what functions call, as far as it is not compiled already. */
+class Collection {
+  readonly routines = new Set<Routine>();
+  readonly hosts = new Map<string, number>();
+  readonly #compiled: { has(routine: Routine): boolean };
+
+  constructor(compiled: { has(routine: Routine): boolean }) {
+    this.#compiled = compiled;
+  }
+  body(block: Block): void {
+    const calls = directCalls(block);
+    for (const routine of calls.routines) this.routine(routine);
+    for (const [name, parameters] of calls.hosts) this.hosts.set(name, parameters);
+  }
+  routine(routine: Routine): void {
+    if (this.routines.has(routine)) return;
+    this.routines.add(routine);
+    if (!this.#compiled.has(routine)) this.body(routine.body());
+  }
 }
 
 /** The functions that a module under construction can call. */
@@ -83,21 +114,26 @@ export class Linker {
 
   /**
    * Makes and instantiates a module.
-   * @param inlined Bodies that `extra` lowers into functions of its own, given the callees. @returns the exports.
+   * @param inlined Bodies that `extra` lowers into functions of its own, given the callees.
+   * @param constants Imported i32 globals, in their order from index 0; their values are asked for when all is emitted.
+   * @returns the exports.
    */
   link(
     functions: readonly TableFunction[],
     roots: readonly Routine[] = [],
-    inlined: readonly Block[] = [],
+    inlined: Iterable<Block> = [],
     extra?: (callees: Callees) => void,
+    constants: Readonly<Record<string, () => number>> = {},
   ): Readonly<Record<string, unknown>> {
-    const routines = new Set<Routine>();
-    const hosts = new Map<string, number>();
-    for (const root of [...this.#implicit, ...roots]) addRoutine(root, routines, hosts);
-    for (const body of [...functions.map((each) => each.body), ...inlined]) collect(body, routines, hosts);
+    const collection = new Collection(this.#routines);
+    for (const root of [...this.#implicit, ...roots]) collection.routine(root);
+    for (const { body } of functions) collection.body(body);
+    for (const body of inlined) collection.body(body);
+    const { routines, hosts } = collection;
     const module = new ModuleBuilder();
     module.importMemory("env", "memory", { ...this.#pages, shared: true });
     module.importTable("env", "table", { minimum: 1 });
+    for (const name of Object.keys(constants)) module.importGlobal("constant", name, "i32");
     const hostIndex = new Map<string, number>();
     for (const [name, parameters] of hosts) {
       if (this.#hosts[name] === undefined) throw new Error(`nothing answers "${name}"`);
@@ -148,6 +184,7 @@ export class Linker {
       env: { memory: this.#memory, table: this.table },
       host: this.#hosts,
       routine: imported,
+      constant: Object.fromEntries(Object.entries(constants).map(([name, value]) => [name, value()])),
     });
     for (const routine of fresh) this.#routines.set(routine, instance.exports[`r:${routine.name}`]);
     return instance.exports;

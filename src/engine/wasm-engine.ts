@@ -9,7 +9,7 @@ import { mmu } from "../x86/routines/mmu.ts";
 import { State, gprSlot } from "../x86/state.ts";
 import { CodeCache } from "./code-cache.ts";
 import { ContextView } from "./context.ts";
-import { Handler, Return, singleBit } from "./dispatch.ts";
+import { Return, singleBit } from "./dispatch.ts";
 import { defineDispatcher, dispatcherRoutines } from "./dispatcher.ts";
 import { Exit } from "./engine.ts";
 import type { DomainMemory, Engine, Platform, Vcpu, VcpuContext } from "./engine.ts";
@@ -18,8 +18,10 @@ import { LocalPool } from "./hot-form.ts";
 import { hotForms } from "./hot-profile.ts";
 import { hostRange } from "./mmu/host-range.ts";
 import { TlbEntry, VcpuLayout, DomainLayout, vcpuBase } from "./layout.ts";
-import { Linker } from "./linker.ts";
+import { Linker, regionType } from "./linker.ts";
 import type { HostFunction } from "./linker.ts";
+import { Translator, emitStub } from "./translate/translator.ts";
+import type { TranslatorStatistics } from "./translate/translator.ts";
 import { SampledTime, timeStamp } from "./time-stamp.ts";
 import { slowLoad, slowProbe, slowStore } from "./mmu/slow-access.ts";
 import { AccessFlag, translate } from "./mmu/page-walk.ts";
@@ -48,6 +50,8 @@ export interface EngineStatistics {
   readonly forms: number;
   /** WebAssembly instructions of the interpreter's loop. */
   readonly dispatcherOperations: number;
+  /** What the translator did, where there is one. */
+  readonly translation: TranslatorStatistics | undefined;
   /** How often the dispatcher came back to JavaScript, by reason. */
   readonly returns: Readonly<Record<keyof typeof Return, number>>;
 }
@@ -63,6 +67,10 @@ export interface EngineOptions {
   readonly counting?: boolean;
   /** Estimate time stamps within a run: for a vCPU that is alone in its domain. Otherwise the platform is asked each time. */
   readonly sampledTime?: boolean;
+  /** Translate code that has been entered this often; 0, the default: interpret everything. */
+  readonly translation?: number;
+  /** Milliseconds, for statistics. */
+  readonly now?: () => number;
 }
 
 /** The WebAssembly engine of one domain on one thread. */
@@ -88,11 +96,12 @@ export class WasmVcpu implements Vcpu {
   readonly #linker: Linker;
   readonly #forms: FormLibrary;
   readonly #cache: CodeCache;
+  #translator: Translator | undefined;
   readonly #run: (vcpu: number, budget: number) => number;
   readonly #memory: DomainMemory;
   readonly #words: Int32Array;
   readonly #dispatcherOperations: number;
-  readonly #returns = [0, 0, 0, 0, 0, 0];
+  readonly #returns = [0, 0, 0, 0, 0, 0, 0];
   readonly #time: SampledTime | undefined;
   #retired = 0;
   /** See {@link transitions}: calls out of WebAssembly. */
@@ -102,7 +111,7 @@ export class WasmVcpu implements Vcpu {
     memory: DomainMemory,
     index: number,
     platform: Platform,
-    { counting = false, sampledTime = false }: EngineOptions,
+    { counting = false, sampledTime = false, translation = 0, now = () => 0 }: EngineOptions,
   ) {
     this.#base = vcpuBase(index);
     this.#memory = memory;
@@ -116,11 +125,19 @@ export class WasmVcpu implements Vcpu {
       slowProbe,
     ]);
     const hot = counting ? [] : hotForms(theOpcodeMap());
-    this.#forms = new FormLibrary(this.#linker, new Map(hot.map(({ key }, position) => [key, Handler.hot + position])));
-    this.#cache = new CodeCache(theOpcodeMap(), this.#forms, memory.memory, (frame) => this.#forbidWrites(frame));
+    this.#forms = new FormLibrary(this.#linker, hot);
+    const threshold = counting ? 0 : translation;
+    const watcher = {
+      frameBecameCode: (frame: number) => this.#forbidWrites(frame),
+      frameForgotten: (frame: number) => this.#translator?.forgetFrame(frame),
+      flushed: () => this.#translator?.forgetEverything(),
+    };
+    this.#cache = new CodeCache(theOpcodeMap(), this.#forms, memory.memory, watcher, threshold);
     const bodies = hot.map(({ hot: { body } }) => body);
     let operations = 0;
-    const { run } = this.#linker.link([], dispatcherRoutines, bodies, (callees) => {
+    const { run, stub } = this.#linker.link([], dispatcherRoutines, bodies, (callees) => {
+      const index = callees.module.function(regionType, emitStub);
+      callees.module.export("stub", index);
       operations = defineDispatcher(callees, {
         hot: hot.map((form) => form.hot),
         pool: (code) => new LocalPool(code),
@@ -129,6 +146,21 @@ export class WasmVcpu implements Vcpu {
     });
     this.#dispatcherOperations = operations;
     this.#run = run as (vcpu: number, budget: number) => number;
+    if (threshold > 0) {
+      const { buffer } = memory.bytes;
+      this.#translator = new Translator(
+        {
+          linker: this.#linker,
+          forms: this.#forms,
+          cache: this.#cache,
+          view: new DataView(buffer),
+          base: this.#base,
+          now,
+          threshold,
+        },
+        stub,
+      );
+    }
     const state = this.#state;
     state.setU32(Mmu.userBank, VcpuLayout.userBanks);
     state.setU32(State.flags, 2);
@@ -251,6 +283,9 @@ export class WasmVcpu implements Vcpu {
             state.u32(State.dispatchSecond),
           );
           break;
+        case Return.hot:
+          this.#translator?.translate(state.u32(State.dispatchRecord), BigInt.asIntN(64, state.u64(State.rip)));
+          break;
         case Return.exit:
           return state.u32(State.exitReason) as Exit;
         case Return.tripleFault:
@@ -297,6 +332,7 @@ export class WasmVcpu implements Vcpu {
     return {
       ...this.#cache.statistics,
       forms: this.#forms.size,
+      translation: this.#translator?.statistics,
       dispatcherOperations: this.#dispatcherOperations,
       returns: returns as EngineStatistics["returns"],
     };

@@ -169,6 +169,10 @@ export class Builder {
   resize(value: Value, type: Type): Value {
     return bitsOf[type] < bitsOf[value.type] ? this.trunc(value, type) : this.zext(value, type);
   }
+  /** Names an i1 as condition `code` (0–15) of the status flags. */
+  named(code: number, value: Value): Value {
+    return this.#make({ kind: "condition", type: "i1", code, value });
+  }
   /** Lane bytes: 0–15 from `a`, 16–31 from `b`. */
   shuffle(a: Value, b: Value, lanes: readonly number[]): Value {
     return this.#make({ kind: "shuffle", operands: [a, b], lanes, type: "v128" });
@@ -176,7 +180,7 @@ export class Builder {
 
   /** Evaluates a pure value here and keeps it: for values used more than once after state changes. */
   hold(value: Value): Value {
-    if (value.kind === "operation" || value.kind === "convert" || value.kind === "shuffle")
+    if (pureKinds.has(value.kind))
       this.#block.push({ kind: "define", value });
     return value;
   }
@@ -290,6 +294,8 @@ export class Builder {
     return this.#define({ kind: "hostExchange", type: expected.type, address, expected, replacement });
   }
 }
+
+const pureKinds: ReadonlySet<Value["kind"]> = new Set(["operation", "convert", "shuffle", "condition"]);
 
 function isZero(value: Operand): boolean {
   return typeof value === "object" ? value.kind === "const" && value.value === 0n : BigInt(value) === 0n;

@@ -93,6 +93,8 @@ class Evaluation {
       }
       case "convert":
         return conversions[value.name](bitsOf[value.operand.type], bitsOf[value.type], this.value(value.operand));
+      case "condition":
+        return this.value(value.value);
       case "shuffle": {
         const bytes = this.value(value.operands[0]) | (this.value(value.operands[1]) << 128n);
         return value.lanes.reduce(

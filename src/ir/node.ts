@@ -57,6 +57,8 @@ export type Value =
       readonly operands: readonly [Value, Value];
       readonly lanes: readonly number[];
     })
+  /** An i1 with a name: condition `code` of the status flags, and what it is in terms of their canonical lazy form. */
+  | (Defined & { readonly kind: "condition"; readonly code: number; readonly value: Value })
   | (Defined & { readonly kind: "get"; readonly slot: Slot })
   | (Defined & { readonly kind: "read"; readonly variable: Variable })
   | (Defined & { readonly kind: "load"; readonly address: Value; readonly access: Access })

@@ -22,6 +22,8 @@ function text(value: Value): string {
       return `${value.name}${value.name.includes("lane") ? `[${value.lane}]` : ""}(${value.operands.map(text).join(", ")})`;
     case "convert":
       return `${value.name}.${value.type}(${text(value.operand)})`;
+    case "condition":
+      return `condition.${value.code}(${text(value.value)})`;
     case "shuffle":
       return `shuffle(${value.operands.map(text).join(", ")}, [${value.lanes.join(" ")}])`;
     default:

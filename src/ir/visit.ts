@@ -81,6 +81,9 @@ export function visitOperands(value: Value, visit: (value: Value) => void): void
     case "convert":
       visit(value.operand);
       return;
+    case "condition":
+      visit(value.value);
+      return;
     case "get":
       if (typeof value.slot !== "number") visit(value.slot);
       return;

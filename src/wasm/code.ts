@@ -99,6 +99,11 @@ export class Code {
     this.#code.unsigned(local);
   }
 
+  global(index: number): void {
+    this.#opcode(0x23);
+    this.#code.unsigned(index);
+  }
+
   #open(opcode: number, result?: ValueType): Label {
     this.#opcode(opcode);
     this.#code.u8(result === undefined ? 0x40 : ValueType[result]);

@@ -19,6 +19,7 @@ export class ModuleBuilder {
   readonly #imports = new ByteWriter();
   #importCount = 0;
   #functionImports = 0;
+  #globalImports = 0;
   readonly #functions: { readonly type: number; code: Code | undefined }[] = [];
   readonly #exports: { readonly name: string; readonly index: number }[] = [];
   readonly #names: { readonly name: string; readonly index: number }[] = [];
@@ -48,6 +49,14 @@ export class ModuleBuilder {
     this.#import(module, name, 1);
     this.#imports.u8(0x70);
     writeLimits(this.#imports, limits);
+  }
+
+  /** An imported constant. @returns the global's index. */
+  importGlobal(module: string, name: string, type: ValueType): number {
+    this.#import(module, name, 3);
+    this.#imports.u8(ValueType[type]);
+    this.#imports.u8(0);
+    return this.#globalImports++;
   }
 
   /** Imported functions come before the module's own. @returns the function's index. */

@@ -135,8 +135,17 @@ const positive: readonly ((ir: Builder) => Value)[] = [
 
 /** Condition 0–15 as the low bits of Jcc's opcode have it. Intel SDM Vol. 1, "EFLAGS Condition Codes". */
 export function condition(ir: Builder, code: number): Value {
-  const holds = positive[code >> 1]!(ir);
+  const holds = ir.named(code & ~1, positive[code >> 1]!(ir));
   return (code & 1) === 0 ? holds : ir.eqz(holds);
+}
+
+/** The condition that each flag by itself is; AF is none. */
+const conditionCodes: Readonly<Partial<Record<StatusFlag, number>>> = { of: 0, cf: 2, zf: 4, sf: 8, pf: 10 };
+
+/** One status flag. */
+export function statusFlag(ir: Builder, name: StatusFlag): Value {
+  const code = conditionCodes[name];
+  return code === undefined ? statusFlags[name](ir) : condition(ir, code);
 }
 
 /** The status flags in their EFLAGS places, as an i32. */

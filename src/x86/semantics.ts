@@ -2,7 +2,7 @@ import { Builder } from "../ir/builder.ts";
 import type { Access, Slot, Value } from "../ir/node.ts";
 import { bitsOf, typeOf } from "../ir/types.ts";
 import type { Type } from "../ir/types.ts";
-import { condition, flagForms, materialise, statusFlags } from "./flags.ts";
+import { condition, flagForms, materialise, statusFlag } from "./flags.ts";
 import type { FlagForm, StatusFlag } from "./flags.ts";
 import { segmentAddress } from "./routines/segment-address.ts";
 import { Gpr, Segment, State, gprSlot, segmentSlot } from "./state.ts";
@@ -104,7 +104,7 @@ export class Semantics extends Builder {
 
   /** A status flag as an i1. */
   flag(name: StatusFlag): Value {
-    return statusFlags[name](this);
+    return statusFlag(this, name);
   }
   /** The condition in the low four bits of the opcode, or a given one. */
   condition(code = this.form.low): Value {

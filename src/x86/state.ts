@@ -57,6 +57,8 @@ export const State = {
   /** Byte address of the TLB bank in use, and (entries − 1) × 32. */
   tlbBank: reserve(4),
   tlbMask: reserve(4),
+  /** Byte address of the jump cache in use. */
+  jumpCache: reserve(4),
   /** Set while an STI or MOV SS shadow covers the next instruction. */
   shadow: reserve(4),
   /** Set by an instruction behind which TF, though set before it, does not trap: INT n and its kin, and SYSCALL. */
@@ -82,6 +84,8 @@ export const State = {
   dispatchSecond: reserve(4),
   dispatchBudget: reserve(4),
   dispatchPenalty: reserve(4),
+  /** The record at which a region left off, for endings that concern it. */
+  dispatchRecord: reserve(4),
   /** The budget left when a form was called: how far the vCPU has come since its run began. */
   dispatchRemaining: reserve(4),
   /** The time stamp when the run began, the budget then, and time-stamp ticks an instruction × 65536; 0: ask the platform. */

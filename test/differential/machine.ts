@@ -68,7 +68,7 @@ export function interpreterMachine(): Machine {
   const pageTables = buildPageTables(memory);
   buildTables(memory);
   buildHandlers(memory);
-  const vcpu = new WasmEngine(memory).createVcpu(0, silentPlatform);
+  const vcpu = new WasmEngine(memory, { translation: Number(process.env["TEST_TRANSLATION"] ?? 0) }).createVcpu(0, silentPlatform);
   const code = memory.frame(Page.code)!;
   code.fill(0xcc);
   const window = [memory.frame(Page.window)!, memory.frame(Page.window + 1)!] as const;

@@ -1,10 +1,11 @@
 import { Ending } from "../../ir/node.ts";
 import type { Label } from "../../wasm/code.ts";
 import { SegmentField, State, segmentSlot } from "../../x86/state.ts";
-import { Return, repeatCost, singleBit } from "../dispatch.ts";
+import { Return, interpret, repeatCost, singleBit } from "../dispatch.ts";
 import type { HotForm, HotSurroundings, LocalPool } from "../hot-form.ts";
 import { DomainLayout } from "../layout.ts";
-import { formType } from "../linker.ts";
+import { formType, regionType } from "../linker.ts";
+import { noteJump } from "../mmu/tlb.ts";
 import { fetchFrame } from "../mmu/fetch.ts";
 import { RecordField, recordBytes } from "../record.ts";
 import type { DispatcherCode } from "./code.ts";
@@ -26,10 +27,7 @@ function countForm(d: DispatcherCode): void {
 /** Handler.crossing: compares the frame of the next page with the one that the record behind was made from. */
 function crossing(d: DispatcherCode, faulted: Label, advance: Label): void {
   const { code, locals } = d;
-  code.get(locals.remaining);
-  code.i32(1);
-  code.op("i32.add");
-  code.set(locals.remaining);
+  uncount(d);
   d.setRip(RecordField.start, "start");
   code.get(locals.vcpu);
   d.load64(State.ripPage);
@@ -55,6 +53,76 @@ function crossing(d: DispatcherCode, faulted: Label, advance: Label): void {
   d.leave(Return.crossing);
 }
 
+/** Handler.head: not an instruction. */
+function countHead(d: DispatcherCode, advance: Label): void {
+  const { code, locals } = d;
+  uncount(d);
+  code.get(locals.record);
+  code.get(locals.record);
+  code.memory("i32.load", RecordField.immediate);
+  code.i32(1);
+  code.op("i32.sub");
+  code.tee(locals.entry);
+  code.memory("i32.store", RecordField.immediate);
+  code.get(locals.entry);
+  code.brIf(advance);
+  d.setRip(RecordField.start, "start");
+  d.store(State.dispatchRecord, "i32", () => code.get(locals.record));
+  d.leave(Return.hot);
+}
+
+/** Handler.region: what the region says is what the record at which it left off would say. */
+function callRegion(d: DispatcherCode, to: { lookUp: Label; next: Label; ended: Label }): void {
+  const { code, locals } = d;
+  uncount(d);
+  d.load64(State.ripPage);
+  code.get(locals.record);
+  code.memory("i64.load16_u", RecordField.start);
+  code.op("i64.add");
+  code.set(locals.linear);
+  const place = () => {
+    code.get(locals.record);
+    code.memory("i32.load", RecordField.immediate);
+  };
+  const slot = () => {
+    code.get(locals.record);
+    code.memory("i32.load", RecordField.displacement);
+  };
+  code.get(locals.vcpu);
+  code.get(locals.linear);
+  slot();
+  place();
+  d.callRoutine(noteJump);
+  code.get(locals.vcpu);
+  code.get(locals.remaining);
+  code.get(locals.linear);
+  place();
+  slot();
+  code.callIndirect(d.callees.module.type(regionType));
+  code.set(locals.status);
+  d.load32(State.dispatchRemaining);
+  code.set(locals.remaining);
+  code.get(locals.status);
+  code.i32(Ending.branch);
+  code.op("i32.eq");
+  code.brIf(to.lookUp);
+  d.load32(State.dispatchRecord);
+  code.set(locals.record);
+  code.get(locals.status);
+  code.i32(interpret);
+  code.op("i32.eq");
+  code.brIf(to.next);
+  code.br(to.ended);
+}
+
+/** Gives back what this record took from the budget: it is not an instruction. */
+function uncount({ code, locals }: DispatcherCode): void {
+  code.get(locals.remaining);
+  code.i32(1);
+  code.op("i32.add");
+  code.set(locals.remaining);
+}
+
 /** The loop over records. */
 export function runRecords(
   d: DispatcherCode,
@@ -74,6 +142,8 @@ export function runRecords(
   const advance = code.block();
   const branch = code.block();
   const cases = hot.map(() => code.block());
+  const regions = code.block();
+  const heads = code.block();
   const goes = code.block();
   const crosses = code.block();
   const raises = code.block();
@@ -81,7 +151,7 @@ export function runRecords(
   const calls = code.block();
   code.get(locals.record);
   code.memory("i32.load16_u", RecordField.handler);
-  code.brTable([calls, looksUp, raises, crosses, goes, ...cases.toReversed()], calls);
+  code.brTable([calls, looksUp, raises, crosses, goes, heads, regions, ...cases.toReversed()], calls);
   code.end();
   // Handler.form
   if (d.counting) countForm(d);
@@ -97,10 +167,7 @@ export function runRecords(
   code.br(ended);
   code.end();
   // Handler.lookUp: not an instruction.
-  code.get(locals.remaining);
-  code.i32(1);
-  code.op("i32.add");
-  code.set(locals.remaining);
+  uncount(d);
   d.setRip(RecordField.start, "start");
   d.load32(State.mode);
   code.i32(singleBit);
@@ -123,11 +190,12 @@ export function runRecords(
   crossing(d, faulted, advance);
   code.end();
   // Handler.goto
-  code.get(locals.remaining);
-  code.i32(1);
-  code.op("i32.add");
-  code.set(locals.remaining);
+  uncount(d);
   code.br(branch);
+  code.end();
+  countHead(d, advance);
+  code.end();
+  callRegion(d, { lookUp, next, ended });
   const around: HotSurroundings = {
     vcpu: locals.vcpu,
     record: locals.record,

@@ -17,17 +17,17 @@ import { lowerConversion, lowerOperation, wasmType } from "./operations.ts";
 export class FunctionLowering implements Lowering {
   readonly code: Code;
   readonly around: Surroundings;
-  readonly #uses: ReadonlyMap<number, number>;
+  protected uses: ReadonlyMap<number, number>;
   /** Locals of values that are computed, by id; what a block computed is forgotten when it ends. */
-  #known = new Map<number, number>();
-  readonly #variables = new Map<number, number>();
+  protected known = new Map<number, number>();
+  protected readonly variables = new Map<number, number>();
   readonly #loops = new Map<number, { readonly outside: Label; readonly again: Label }>();
   readonly #free: Map<string, number[]> = new Map();
 
   constructor(code: Code, around: Surroundings, body: Block) {
     this.code = code;
     this.around = around;
-    this.#uses = countUses(body);
+    this.uses = countUses(body);
   }
 
   local(type: ValueType): number {
@@ -45,15 +45,15 @@ export class FunctionLowering implements Lowering {
   }
 
   #local(variable: Variable): number {
-    const known = this.#variables.get(variable.number);
+    const known = this.variables.get(variable.number);
     if (known !== undefined) return known;
     const local = this.local(wasmType(variable.type));
-    this.#variables.set(variable.number, local);
+    this.variables.set(variable.number, local);
     return local;
   }
 
   /** Puts the address of a state slot's owner on the stack. @returns the constant offset that completes it. */
-  #slotAddress(slot: Slot): number {
+  protected slotAddress(slot: Slot): number {
     this.code.get(this.around.vcpu);
     if (typeof slot === "number") return slot;
     this.emit(slot);
@@ -63,24 +63,24 @@ export class FunctionLowering implements Lowering {
 
   /** Puts a value on the stack. */
   emit(value: Value): void {
-    const known = this.#known.get(value.id);
+    const known = this.known.get(value.id);
     if (known !== undefined) {
       this.code.get(known);
       return;
     }
-    this.#compute(value);
-    const shared = (this.#uses.get(value.id) ?? 0) > 1;
+    this.compute(value);
+    const shared = (this.uses.get(value.id) ?? 0) > 1;
     if (shared && value.kind !== "const" && value.kind !== "vcpu" && value.kind !== "parameter") {
       const local = this.local(wasmType(value.type));
       this.code.tee(local);
-      this.#known.set(value.id, local);
+      this.known.set(value.id, local);
     }
   }
 
   /** Evaluates a value now and keeps it in a local. */
-  define(value: Value, emit: () => void = () => this.#compute(value)): void {
+  define(value: Value, emit: () => void = () => this.compute(value)): void {
     emit();
-    if ((this.#uses.get(value.id) ?? 0) === 0) {
+    if ((this.uses.get(value.id) ?? 0) === 0) {
       this.code.op("drop");
       return;
     }
@@ -90,17 +90,18 @@ export class FunctionLowering implements Lowering {
   keep(value: Value): void {
     const local = this.local(wasmType(value.type));
     this.code.set(local);
-    this.#known.set(value.id, local);
+    this.known.set(value.id, local);
   }
   /** Says in which local a value is. */
   bind(value: Value, local: number): void {
-    this.#known.set(value.id, local);
+    this.known.set(value.id, local);
   }
   used(value: Value): boolean {
-    return (this.#uses.get(value.id) ?? 0) > 0;
+    return (this.uses.get(value.id) ?? 0) > 0;
   }
 
-  #compute(value: Value): void {
+  /** Evaluates a value, leaving it on the stack. */
+  protected compute(value: Value): void {
     const { code } = this;
     switch (value.kind) {
       case "const":
@@ -115,7 +116,7 @@ export class FunctionLowering implements Lowering {
         code.get(value.index + 1);
         return;
       case "field":
-        this.#field(value.name as NumberName | SlotName, value.type);
+        this.field(value.name as NumberName | SlotName, value.type);
         return;
       case "operation":
         lowerOperation(
@@ -131,13 +132,16 @@ export class FunctionLowering implements Lowering {
         this.emit(value.operand);
         lowerConversion(code, value.name, value.operand.type, value.type);
         return;
+      case "condition":
+        this.emit(value.value);
+        return;
       case "shuffle":
         this.emit(value.operands[0]);
         this.emit(value.operands[1]);
         code.shuffle(value.lanes);
         return;
       case "get": {
-        const offset = this.#slotAddress(value.slot);
+        const offset = this.slotAddress(value.slot);
         code.memory(loadInstructions[value.type], offset);
         return;
       }
@@ -163,7 +167,7 @@ export class FunctionLowering implements Lowering {
     }
   }
 
-  #field(name: NumberName | SlotName, type: Type): void {
+  protected field(name: NumberName | SlotName, type: Type): void {
     const { record } = this.around;
     if (record === undefined) throw new Error(`"${name}" is read outside an instruction`);
     const [instruction, offset] = fieldLoads[name];
@@ -183,23 +187,23 @@ export class FunctionLowering implements Lowering {
 
   /** Lowers a block; what it computed is forgotten behind it. */
   block(statements: Block): void {
-    const outer = this.#known;
-    this.#known = new Map(outer);
+    const outer = this.known;
+    this.known = new Map(outer);
     this.statements(statements);
-    this.#known = outer;
+    this.known = outer;
   }
   statements(statements: Block): void {
-    for (const statement of statements) this.#statement(statement);
+    for (const statement of statements) this.statement(statement);
   }
 
-  #statement(statement: Statement): void {
+  protected statement(statement: Statement): void {
     const { code, around } = this;
     switch (statement.kind) {
       case "define":
-        if (!this.#known.has(statement.value.id)) this.define(statement.value);
+        if (!this.known.has(statement.value.id)) this.define(statement.value);
         return;
       case "set": {
-        const offset = this.#slotAddress(statement.slot);
+        const offset = this.slotAddress(statement.slot);
         this.emit(statement.value);
         code.memory(storeInstructions[statement.value.type], offset);
         return;

@@ -9,6 +9,13 @@ export interface Surroundings {
   /** Local indices of the vCPU's base address and of the decoded instruction's record. */
   readonly vcpu: number;
   readonly record: number | undefined;
+  /** Locals that hold State.tlbBank and State.tlbMask. */
+  readonly tlb?: { readonly bank: number; readonly mask: number };
+  /**
+   * Leaves before the instruction, for the interpreter to execute it: where a write meets code, this function's own perhaps.
+   * Without it writes go on; whoever looks for code next finds that it has changed.
+   */
+  giveUp?(): void;
   /** Declares a local. Several bodies in one function may share theirs. */
   local(type: ValueType): number;
   /** The module's function for a routine. */

@@ -5,7 +5,7 @@ import type { Memory } from "../../wasm/opcodes.ts";
 import { Vector } from "../../x86/exceptions.ts";
 import { State } from "../../x86/state.ts";
 import { DomainLayout, TlbEntry, VcpuLayout } from "../layout.ts";
-import { AccessFlag, slowLoad, slowProbe, slowStore } from "../mmu/slow-access.ts";
+import { AccessFlag, meetsCode, slowLoad, slowProbe, slowStore } from "../mmu/slow-access.ts";
 import { loadInstructions, storeInstructions } from "./lowering.ts";
 import type { Lowering } from "./lowering.ts";
 import { wasmType } from "./operations.ts";
@@ -42,11 +42,17 @@ function lookUp(lower: Lowering, address: number, bytes: number, access: Access,
     code.op("i32.add");
     code.i32(VcpuLayout.kernelBank);
   } else {
-    code.get(around.vcpu);
-    code.memory("i32.load", State.tlbMask);
+    const fromState = (local: number | undefined, slot: number) => {
+      if (local !== undefined) {
+        code.get(local);
+        return;
+      }
+      code.get(around.vcpu);
+      code.memory("i32.load", slot);
+    };
+    fromState(around.tlb?.mask, State.tlbMask);
     code.op("i32.and");
-    code.get(around.vcpu);
-    code.memory("i32.load", State.tlbBank);
+    fromState(around.tlb?.bank, State.tlbBank);
   }
   code.op("i32.add");
   code.tee(entry);
@@ -112,8 +118,18 @@ function slowLoadValue(lower: Lowering, type: Type, address: number, flags: numb
 
 /** Stores the value in `local` by the slow path. */
 function slowStoreValue(lower: Lowering, type: Type, address: number, local: number, flags: number): void {
-  const { code } = lower;
+  const { code, around } = lower;
   if (type === "v128") slowProbeOf(lower, address, 16, flags);
+  if (around.giveUp !== undefined) {
+    lower.callWith(meetsCode, () => {
+      code.get(address);
+      code.i32(bitsOf[type] / 8);
+      code.i32(flags);
+    });
+    code.if();
+    around.giveUp();
+    code.end();
+  }
   for (let offset = 0; offset < (type === "v128" ? 16 : 1); offset += 8) {
     lower.callWith(slowStore, () => {
       code.get(address);
@@ -197,7 +213,7 @@ const exchange: Readonly<Partial<Record<Type, Memory>>> = {
  * locked access) it is a slow load that checks for writing, and a slow store.
  */
 export function lowerUpdate(lower: Lowering, { address: addressValue, before, body, after, lock }: Update): void {
-  const { code } = lower;
+  const { code, around } = lower;
   const { type } = before;
   const wasm = wasmType(type) as "i32";
   const bytes = bitsOf[type] / 8;
@@ -217,7 +233,7 @@ export function lowerUpdate(lower: Lowering, { address: addressValue, before, bo
     lower.release("i32", entry);
   };
   translateWrite();
-  if (lock) {
+  if (lock || around.giveUp !== undefined) {
     code.get(host);
     code.op("i32.eqz");
     code.if();
@@ -235,6 +251,13 @@ export function lowerUpdate(lower: Lowering, { address: addressValue, before, bo
     code.op("i32.eqz");
     code.op("select");
     code.set(host);
+  }
+  if (around.giveUp !== undefined) {
+    code.get(host);
+    code.op("i32.eqz");
+    code.if();
+    around.giveUp();
+    code.end();
   }
   code.get(host);
   code.if();

@@ -4,6 +4,7 @@ import { State } from "../../x86/state.ts";
 import { P2mType } from "../engine.ts";
 import { DomainLayout, FetchEntry, VcpuLayout } from "../layout.ts";
 import { AccessFlag, PageAttribute, translate } from "./page-walk.ts";
+import { Mmu } from "./state.ts";
 import { noteLarge } from "./slow-access.ts";
 
 /**
@@ -31,6 +32,9 @@ export const fetch = routine(
     ir.hostStore(entry, ir.or(ir.and(address, -4096n), mode), FetchEntry.tag);
     ir.hostStore(entry, ir.read(frame), FetchEntry.frame);
     ir.if(ir.ne(ir.and(attributes, PageAttribute.large), 0), () => noteLarge(ir, address));
+    ir.if(ir.and(ir.lts(address, 0), ir.eqz(ir.and(attributes, PageAttribute.global))), () =>
+      ir.set(Mmu.localJumps, ir.const("i32", 1)),
+    );
     ir.return();
   },
 );

@@ -155,6 +155,30 @@ export const slowLoad: Routine = routine(
   },
 );
 
+/**
+ * meetsCode(linear: i64, bytes: i32, flags: i32) → i32: whether a store would write to a frame with code. Faults as the store
+ * would.
+ */
+export const meetsCode: Routine = routine(
+  "meetsCode",
+  { parameters: ["i64", "i32", "i32"], results: ["i32"], faults: true },
+  builder,
+  (ir, address, bytes, flags) => {
+    checkAlignment(ir, address, bytes, flags);
+    const write = ir.hold(ir.or(flags, AccessFlag.write));
+    const codeAt = (at: Value) => {
+      const [host] = ir.call(resolve, at, write) as [Value, Value];
+      // The first frame is nobody's, and never has code.
+      return ir.hostLoad("i8", ir.shr(host, 12), DomainLayout.codeFrames);
+    };
+    const first = codeAt(address);
+    ir.if(crossesPage(ir, address, bytes), () => {
+      ir.return(ir.zext(ir.or(first, codeAt(secondPage(ir, address, bytes))), "i32"));
+    });
+    ir.return(ir.zext(first, "i32"));
+  },
+);
+
 /** slowStore(linear: i64, value: i64, bytes: i32, flags: i32): a store that missed, crosses, is MMIO, or meets code. */
 export const slowStore: Routine = routine(
   "slowStore",

@@ -16,6 +16,8 @@ export const Mmu = {
   /** A bit for each hash of (address >> 21) of which a part of a large page was cached: INVLPG there flushes everything. */
   large: State.mmu + 320,
   largeBytes: 128,
+  /** Non-zero: the kernel's jump cache may lead into pages that are not global. */
+  localJumps: State.mmu + 60,
   /** A TLB bank of one entry that matches nothing: what CPL 3 uses while alignment is checked. */
   emptyBank: State.mmu + 448,
 } as const;

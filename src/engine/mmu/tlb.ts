@@ -3,7 +3,7 @@ import type { Value } from "../../ir/node.ts";
 import { Flag } from "../../x86/flags.ts";
 import { Cr0, Cr4, Efer } from "../../x86/paging.ts";
 import { State, segmentSlot } from "../../x86/state.ts";
-import { FetchEntry, TlbEntry, VcpuLayout } from "../layout.ts";
+import { FetchEntry, JumpEntry, TlbEntry, VcpuLayout, jumpShift } from "../layout.ts";
 import { Mmu } from "./state.ts";
 
 const builder = () => new Builder();
@@ -13,6 +13,67 @@ function forget(ir: Builder, offset: number, bytes: number): void {
   ir.hostFill(ir.add(ir.vcpu(), offset), 0xff, ir.const("i32", bytes));
 }
 
+/** A user bank and its jump cache are of the same size, so that one is found from the other. */
+const jumpBytes = VcpuLayout.userJumpEntries * JumpEntry.bytes;
+if (jumpBytes !== bankBytes) throw new Error("a user bank and its jump cache differ in size");
+const kernelJumpBytes = VcpuLayout.kernelJumpEntries * JumpEntry.bytes;
+
+/** Empties every jump cache. */
+function forgetJumps(ir: Builder): void {
+  forget(ir, VcpuLayout.kernelJumps, kernelJumpBytes);
+  forget(ir, VcpuLayout.userJumps, VcpuLayout.userBankCount * jumpBytes);
+  ir.hostFill(ir.add(ir.vcpu(), VcpuLayout.jumpPages), 0, ir.const("i32", VcpuLayout.jumpPageBytes));
+  ir.set(Mmu.localJumps, ir.const("i32", 0));
+}
+
+/** Where {@link VcpuLayout.jumpPages} has the bit of an address: byte, and the bit in it. */
+function jumpPage(ir: Builder, address: Value): readonly [byte: Value, bit: Value] {
+  const page = ir.hold(ir.trunc(ir.shr(address, 12), "i32"));
+  const byte = ir.and(ir.shr(page, 3), VcpuLayout.jumpPageBytes - 1);
+  return [byte, ir.shl(ir.const("i32", 1), ir.and(page, 7))];
+}
+
+/** noteJump(rip: i64, slot: i32, entry: i32): makes the jump cache in use lead from rip to a region. */
+export const noteJump = routine(
+  "noteJump",
+  { parameters: ["i64", "i32", "i32"], results: [], faults: false },
+  builder,
+  (ir, rip, slot, entry) => {
+    const user = ir.eq(ir.get("i32", State.cpl), 3);
+    // Code in the user's half of the address space that runs in ring 0 depends on CR3 as neither cache does.
+    ir.if(ir.eq(ir.zext(user, "i32"), ir.zext(ir.lts(rip, 0), "i32")), () => ir.return());
+    const mask = ir.select(
+      user,
+      ir.const("i32", VcpuLayout.userJumpEntries - 1),
+      ir.const("i32", VcpuLayout.kernelJumpEntries - 1),
+    );
+    const low = ir.hold(ir.trunc(rip, "i32"));
+    const index = ir.and(ir.xor(low, ir.shr(low, jumpShift)), mask);
+    const at = ir.hold(ir.add(ir.get("i32", State.jumpCache), ir.shl(index, JumpEntry.shift)));
+    ir.hostStore(at, rip, JumpEntry.rip);
+    ir.hostStore(at, slot, JumpEntry.slot);
+    ir.hostStore(at, entry, JumpEntry.entry);
+    const [byte, bit] = jumpPage(ir, rip);
+    const held = ir.hold(ir.add(ir.vcpu(), byte));
+    const before = ir.hostLoad("i8", held, VcpuLayout.jumpPages);
+    ir.hostStore(held, ir.or(before, ir.trunc(bit, "i8")), VcpuLayout.jumpPages);
+    ir.return();
+  },
+);
+
+/** Forgets the translations, and the jumps, that a user bank holds. */
+function forgetBank(ir: Builder, bank: Value): void {
+  const address = (base: number, bytes: number) => ir.add(ir.vcpu(), ir.add(ir.mul(bank, bytes), base));
+  ir.hostFill(address(VcpuLayout.userBanks, bankBytes), 0xff, ir.const("i32", bankBytes));
+  ir.hostFill(address(VcpuLayout.userJumps, jumpBytes), 0xff, ir.const("i32", jumpBytes));
+}
+
+/** forgetJumps(): empties every jump cache, because what slots of the function table hold has changed. */
+export const dropJumps = routine("dropJumps", { parameters: [], results: [], faults: false }, builder, (ir) => {
+  forgetJumps(ir);
+  ir.return();
+});
+
 /** Sets every byte of every bank, so that no tag matches. */
 export const flushAll = routine("flushAll", { parameters: [], results: [], faults: false }, builder, (ir) => {
   forget(ir, VcpuLayout.kernelBank, VcpuLayout.kernelEntries * TlbEntry.bytes);
@@ -20,6 +81,7 @@ export const flushAll = routine("flushAll", { parameters: [], results: [], fault
   forget(ir, VcpuLayout.userBanks, VcpuLayout.userBankCount * bankBytes);
   forget(ir, VcpuLayout.fetchTlb, VcpuLayout.fetchEntries * FetchEntry.bytes);
   forget(ir, Mmu.userKeys, 32);
+  forgetJumps(ir);
   ir.hostFill(ir.add(ir.vcpu(), Mmu.large), 0, ir.const("i32", Mmu.largeBytes));
   ir.set(Mmu.logCount, ir.const("i32", 0));
   // The bank in use belongs to CR3, flushed or not.
@@ -60,6 +122,7 @@ export const loadCr3 = routine("loadCr3", { parameters: ["i64"], results: [], fa
   const keep = ir.hold(ir.lts(value, 0));
   ir.set(State.cr3, key);
   flushKernelNonGlobal(ir);
+  ir.if(ir.ne(ir.get("i32", Mmu.localJumps), 0), () => forgetJumps(ir));
   forget(ir, VcpuLayout.fetchTlb, VcpuLayout.fetchEntries * FetchEntry.bytes);
   const clock = ir.hold(ir.add(ir.get("i32", Mmu.clock), 1));
   ir.set(Mmu.clock, clock);
@@ -70,7 +133,7 @@ export const loadCr3 = routine("loadCr3", { parameters: ["i64"], results: [], fa
     const samePcid = ir.eqz(ir.and(ir.xor(held, key), 0xfff));
     const same = ir.hold(ir.eq(held, key));
     ir.if(ir.and(samePcid, ir.or(ir.eqz(keep), ir.eqz(same))), () => {
-      forget(ir, VcpuLayout.userBanks + bank * bankBytes, bankBytes);
+      forgetBank(ir, ir.const("i32", bank));
       ir.if(ir.eqz(same), () => ir.set(Mmu.userKeys + bank * 8, ir.const("i64", -1)));
     });
     ir.if(same, () => ir.assign(chosen, bank));
@@ -82,8 +145,7 @@ export const loadCr3 = routine("loadCr3", { parameters: ["i64"], results: [], fa
     const victim = ir.read(oldest);
     ir.assign(chosen, victim);
     ir.set(ir.add(ir.const("i32", Mmu.userKeys), ir.shl(victim, 3)), key);
-    const address = ir.add(ir.vcpu(), ir.add(ir.mul(victim, bankBytes), VcpuLayout.userBanks));
-    ir.hostFill(address, 0xff, ir.const("i32", bankBytes));
+    forgetBank(ir, victim);
   });
   const bank = ir.read(chosen);
   ir.set(ir.add(ir.const("i32", Mmu.userStamps), ir.shl(bank, 2)), clock);
@@ -118,6 +180,9 @@ export const invalidatePage = routine(
     for (let user = 0; user < VcpuLayout.userBankCount; user++)
       bank(VcpuLayout.userBanks + user * bankBytes, VcpuLayout.userEntries);
     const index = ir.and(ir.trunc(ir.shr(address, 12), "i32"), VcpuLayout.fetchEntries - 1);
+    const [byteOffset, bit] = jumpPage(ir, address);
+    const jumps = ir.zext(ir.hostLoad("i8", ir.add(ir.vcpu(), byteOffset), VcpuLayout.jumpPages), "i32");
+    ir.if(ir.ne(ir.and(jumps, bit), 0), () => forgetJumps(ir));
     ir.hostStore(
       ir.add(ir.add(ir.vcpu(), VcpuLayout.fetchTlb), ir.mul(index, FetchEntry.bytes)),
       ir.const("i64", -1),
@@ -153,6 +218,9 @@ export const updateMode = routine("updateMode", { parameters: [], results: [], f
     State.tlbMask,
     ir.shl(ir.select(user, ir.const("i32", VcpuLayout.userEntries - 1), kernelEntries), TlbEntry.shift),
   );
+  const userJumps = ir.add(ir.get("i32", Mmu.userBank), VcpuLayout.userJumps - VcpuLayout.userBanks);
+  const jumps = ir.select(user, userJumps, ir.const("i32", VcpuLayout.kernelJumps));
+  ir.set(State.jumpCache, ir.add(ir.vcpu(), jumps));
   const cr0 = ir.get("i64", State.cr0);
   // Alignment is checked where translations are made, so nothing may hit: the fast path pays nothing for it.
   const checksAlignment = ir.hold(ir.and(ir.and(user, ac), has(cr0, Cr0.am)));

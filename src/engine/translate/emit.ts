@@ -1,0 +1,593 @@
+import { Ending } from "../../ir/node.ts";
+import type { Routine } from "../../ir/node.ts";
+import type { Code, Label } from "../../wasm/code.ts";
+import type { ValueType } from "../../wasm/types.ts";
+import { State } from "../../x86/state.ts";
+import { interpret } from "../dispatch.ts";
+import { FetchEntry, JumpEntry, VcpuLayout, jumpShift } from "../layout.ts";
+import { formType, regionType } from "../linker.ts";
+import type { Callees } from "../linker.ts";
+import { fetchFrame } from "../mmu/fetch.ts";
+import { RecordField, recordBytes } from "../record.ts";
+import { fieldReader } from "./fields.ts";
+import { RegionLowering } from "./lower-instruction.ts";
+import type { RegionSurroundings } from "./lower-instruction.ts";
+import { registerType } from "./registers.ts";
+import type { Region, RegionBlock, RegionInstruction } from "./region.ts";
+import { root, shapeOf } from "./structure.ts";
+import type { Shape } from "./structure.ts";
+import type { Template } from "./template.ts";
+import { registersOf } from "./usage.ts";
+
+/** Parameters of a region's function: linker.ts `regionType`. */
+const parameter = { vcpu: 0, remaining: 1, rip: 2, entry: 3 } as const;
+
+/** Where a region leaves off: the copy of a record that it names, and how the budget is to be put right. */
+interface ExitWord {
+  readonly record: number;
+  readonly page: number;
+  readonly adjust: number;
+}
+const exitBits = { record: 12, page: 4 } as const;
+const pageBias = 8;
+
+function packExit({ record, page, adjust }: ExitWord): number {
+  return record | ((page + pageBias) << exitBits.record) | (adjust << (exitBits.record + exitBits.page));
+}
+
+/** Bytes of an exit's record: a copy of the instruction's, and one that leads back to the code behind it. */
+export const exitRecordBytes = 2 * recordBytes;
+
+/** What the records of a region's exits are copies of. */
+export interface EmittedRegion {
+  readonly exits: readonly RegionInstruction[];
+}
+
+/** Everything that emission asks of the world outside the region. */
+export interface EmissionContext {
+  readonly callees: Callees;
+  template(instruction: RegionInstruction): Template;
+  /** The domain's linear memory, for the numbers in records. */
+  readonly view: DataView;
+  /** The global that holds the address of the module's exit records, and where this region's begin. */
+  readonly recordsGlobal: number;
+  readonly recordsOffset: number;
+  /** Byte address, from the global, of a list of the region's frames: one i32 a page, in the order of the pages. */
+  readonly framesOffset: number;
+}
+
+/** Emits a region as one function. */
+export class RegionEmitter implements RegionSurroundings {
+  readonly vcpu = parameter.vcpu;
+  readonly record = undefined;
+  readonly pageLocal: number;
+  readonly targetLocal: number;
+  readonly tlb: { readonly bank: number; readonly mask: number };
+  readonly #code: Code;
+  readonly #region: Region;
+  readonly #context: EmissionContext;
+  readonly #shape: Shape;
+  readonly #lower: RegionLowering;
+  readonly #registers: ReadonlyMap<number, number>;
+  readonly #written: ReadonlySet<number>;
+  readonly #types = new Map<number, ValueType>();
+  readonly #status: number;
+  readonly #exitWord: number;
+  readonly #case: number;
+  readonly #labels = new Map<number, Label>();
+  readonly #loops = new Map<number, Label>();
+  readonly #exits: RegionInstruction[] = [];
+  #dispatch!: Label;
+  #out!: Label;
+  #chain!: Label;
+  /** The instruction that is being emitted, its block, and how many of the block's come with or behind it. */
+  #at!: { readonly block: number; readonly instruction: RegionInstruction; readonly left: number };
+
+  constructor(code: Code, region: Region, context: EmissionContext) {
+    this.#code = code;
+    this.#region = region;
+    this.#context = context;
+    const entries = region.entries.map(({ offset }) => offset);
+    this.#shape = shapeOf(successorsOf(region), entries);
+    const usage = registersOf(region, context);
+    this.#written = usage.written;
+    this.#registers = new Map([...usage.used].map((base) => [base, this.#local(registerType(base))]));
+    this.pageLocal = code.local("i64");
+    this.targetLocal = code.local("i64");
+    this.tlb = { bank: code.local("i32"), mask: code.local("i32") };
+    this.#status = code.local("i32");
+    this.#exitWord = code.local("i32");
+    this.#case = code.local("i32");
+    this.#lower = new RegionLowering(code, this);
+  }
+
+  #local(type: ValueType): number {
+    const local = this.#code.local(type);
+    this.#types.set(local, type);
+    return local;
+  }
+  localType(local: number): ValueType {
+    return this.#types.get(local)!;
+  }
+  local(type: ValueType): number {
+    return this.#code.local(type);
+  }
+  register(base: number): number {
+    const local = this.#registers.get(base);
+    if (local === undefined) throw new Error(`register ${base} was not foreseen`);
+    return local;
+  }
+  routine(routine: Routine): number {
+    return this.#context.callees.routine(routine);
+  }
+  host(): number {
+    throw new Error("a region asks the platform nothing");
+  }
+  returnValues(): void {
+    throw new Error("an instruction returns no values");
+  }
+  pageOffset(): number {
+    return Math.floor(this.#at.instruction.offset / 4096) * 4096;
+  }
+
+  emit(): EmittedRegion {
+    const code = this.#code;
+    this.#prologue();
+    this.#out = code.block();
+    this.#chain = code.block();
+    this.#dispatch = code.loop();
+    this.#tree(root);
+    code.end();
+    code.op("unreachable");
+    code.end();
+    this.#chainEpilogue();
+    code.end();
+    this.#outEpilogue();
+    return { exits: this.#exits };
+  }
+
+  // The ways in and out.
+
+  #loadRegisters(): void {
+    for (const [base, local] of this.#registers) {
+      this.#code.get(parameter.vcpu);
+      this.#code.memory(registerType(base) === "v128" ? "v128.load" : "i64.load", base);
+      this.#code.set(local);
+    }
+  }
+  #storeRegisters(): void {
+    for (const base of this.#written) {
+      this.#code.get(parameter.vcpu);
+      this.#code.get(this.register(base));
+      this.#code.memory(registerType(base) === "v128" ? "v128.store" : "i64.store", base);
+    }
+  }
+  reloadTlb(): void {
+    const code = this.#code;
+    code.get(parameter.vcpu);
+    code.memory("i32.load", State.tlbBank);
+    code.set(this.tlb.bank);
+    code.get(parameter.vcpu);
+    code.memory("i32.load", State.tlbMask);
+    code.set(this.tlb.mask);
+  }
+
+  #prologue(): void {
+    const code = this.#code;
+    const { entries } = this.#region;
+    this.reloadTlb();
+    this.#loadRegisters();
+    // The base page's RIP, and the dispatcher's case, which is the entry's number.
+    code.get(parameter.rip);
+    code.i64(-4096n);
+    code.op("i64.and");
+    code.set(this.pageLocal);
+    entries.forEach(({ offset }, index) => {
+      const page = Math.floor(offset / 4096);
+      if (page === 0) return;
+      code.get(parameter.entry);
+      code.i32(index);
+      code.op("i32.eq");
+      code.if();
+      code.get(this.pageLocal);
+      code.i64(BigInt(-page * 4096));
+      code.op("i64.add");
+      code.set(this.pageLocal);
+      code.end();
+    });
+    code.get(parameter.entry);
+    code.set(this.#case);
+    this.#guardPages();
+  }
+
+  /** The other pages must still lead to the frames that the region was made of. */
+  #guardPages(): void {
+    const code = this.#code;
+    const { callees, recordsGlobal, framesOffset } = this.#context;
+    [...this.#region.pages.keys()].forEach((page, index) => {
+      if (page === 0) return;
+      const linear = () => {
+        code.get(this.pageLocal);
+        code.i64(BigInt(page * 4096));
+        code.op("i64.add");
+      };
+      const entry = this.#case;
+      // The entry of the fetch TLB; `case` is put back below.
+      linear();
+      code.i64(12n);
+      code.op("i64.shr_u");
+      code.op("i32.wrap_i64");
+      code.i32(VcpuLayout.fetchEntries - 1);
+      code.op("i32.and");
+      code.i32(Math.log2(FetchEntry.bytes));
+      code.op("i32.shl");
+      code.get(parameter.vcpu);
+      code.op("i32.add");
+      code.tee(entry);
+      code.memory("i64.load", VcpuLayout.fetchTlb + FetchEntry.tag);
+      linear();
+      code.i64(BigInt(this.#region.mode));
+      code.op("i64.or");
+      code.op("i64.eq");
+      code.if("i32");
+      code.get(entry);
+      code.memory("i32.load", VcpuLayout.fetchTlb + FetchEntry.frame);
+      code.else();
+      // A page that cannot be fetched from is no reason for a fault yet: CR2 stays.
+      code.get(parameter.vcpu);
+      code.memory("i64.load", State.cr2);
+      code.set(this.targetLocal);
+      code.get(parameter.vcpu);
+      linear();
+      code.call(callees.routine(fetchFrame));
+      code.op("drop");
+      code.get(parameter.vcpu);
+      code.get(this.targetLocal);
+      code.memory("i64.store", State.cr2);
+      code.end();
+      code.global(recordsGlobal);
+      code.memory("i32.load", framesOffset + index * 4);
+      code.op("i32.ne");
+      code.if();
+      this.#refuse();
+      code.end();
+      code.get(parameter.entry);
+      code.set(this.#case);
+    });
+  }
+
+  /** Lets the interpreter go on where the region would have begun. */
+  #refuse(): void {
+    const code = this.#code;
+    const { entries, blocks } = this.#region;
+    entries.forEach(({ offset }, index) => {
+      const instruction = blocks.get(offset)!.instructions[0]!;
+      code.get(parameter.entry);
+      code.i32(index);
+      code.op("i32.eq");
+      code.if();
+      this.#leaveFor(instruction, 0);
+      code.i32(interpret);
+      code.return();
+      code.end();
+    });
+    code.op("unreachable");
+  }
+
+  /** Writes down at which record, and with how much budget, the region leaves off. */
+  #leaveFor(instruction: RegionInstruction, adjust: number): void {
+    const code = this.#code;
+    this.#store32(State.dispatchRecord, () => this.#recordAddress(this.#exitRecord(instruction)));
+    code.get(parameter.vcpu);
+    code.get(this.pageLocal);
+    code.i64(BigInt(Math.floor(instruction.offset / 4096) * 4096));
+    code.op("i64.add");
+    code.memory("i64.store", State.ripPage);
+    this.#store32(State.dispatchRemaining, () => {
+      code.get(parameter.remaining);
+      if (adjust === 0) return;
+      code.i32(adjust);
+      code.op("i32.add");
+    });
+  }
+  #store32(slot: number, value: () => void): void {
+    this.#code.get(parameter.vcpu);
+    value();
+    this.#code.memory("i32.store", slot);
+  }
+  #recordAddress(index: number): void {
+    const code = this.#code;
+    code.global(this.#context.recordsGlobal);
+    code.i32(this.#context.recordsOffset + index * exitRecordBytes);
+    code.op("i32.add");
+  }
+  #exitRecord(instruction: RegionInstruction): number {
+    const known = this.#exits.indexOf(instruction);
+    return known >= 0 ? known : this.#exits.push(instruction) - 1;
+  }
+
+  /** Goes on at `target`: in the region that a jump cache knows, or by way of the dispatcher. */
+  #chainEpilogue(): void {
+    const code = this.#code;
+    const { callees } = this.#context;
+    const entry = this.#case;
+    const user = (this.#region.mode & 8) !== 0;
+    this.#storeRegisters();
+    const low = () => {
+      code.get(this.targetLocal);
+      code.op("i32.wrap_i64");
+    };
+    const cold = code.block();
+    code.get(parameter.remaining);
+    code.i32(0);
+    code.op("i32.le_s");
+    code.get(parameter.vcpu);
+    code.memory("i32.load", State.attention);
+    code.op("i32.or");
+    code.brIf(cold);
+    low();
+    low();
+    code.i32(jumpShift);
+    code.op("i32.shr_u");
+    code.op("i32.xor");
+    code.i32((user ? VcpuLayout.userJumpEntries : VcpuLayout.kernelJumpEntries) - 1);
+    code.op("i32.and");
+    code.i32(JumpEntry.shift);
+    code.op("i32.shl");
+    code.get(parameter.vcpu);
+    code.memory("i32.load", State.jumpCache);
+    code.op("i32.add");
+    code.tee(entry);
+    code.memory("i64.load", JumpEntry.rip);
+    code.get(this.targetLocal);
+    code.op("i64.ne");
+    code.brIf(cold);
+    code.get(parameter.vcpu);
+    code.get(parameter.remaining);
+    code.get(this.targetLocal);
+    code.get(entry);
+    code.memory("i32.load", JumpEntry.entry);
+    code.get(entry);
+    code.memory("i32.load", JumpEntry.slot);
+    code.returnCallIndirect(callees.module.type(regionType));
+    code.end();
+    code.get(parameter.vcpu);
+    code.get(this.targetLocal);
+    code.memory("i64.store", State.rip);
+    this.#store32(State.dispatchRemaining, () => code.get(parameter.remaining));
+    code.i32(Ending.branch);
+    code.return();
+  }
+
+  /** Leaves with `status`, as if the record in the exit word had said so. */
+  #outEpilogue(): void {
+    const code = this.#code;
+    this.#storeRegisters();
+    this.#store32(State.dispatchRecord, () => {
+      code.get(this.#exitWord);
+      code.i32((1 << exitBits.record) - 1);
+      code.op("i32.and");
+      code.i32(exitRecordBytes);
+      code.op("i32.mul");
+      this.#recordAddress(0);
+      code.op("i32.add");
+    });
+    code.get(parameter.vcpu);
+    code.get(this.pageLocal);
+    code.get(this.#exitWord);
+    code.i32(exitBits.record);
+    code.op("i32.shr_u");
+    code.i32((1 << exitBits.page) - 1);
+    code.op("i32.and");
+    code.i32(pageBias);
+    code.op("i32.sub");
+    code.i32(12);
+    code.op("i32.shl");
+    code.op("i64.extend_i32_s");
+    code.op("i64.add");
+    code.memory("i64.store", State.ripPage);
+    this.#store32(State.dispatchRemaining, () => {
+      code.get(parameter.remaining);
+      code.get(this.#exitWord);
+      code.i32(exitBits.record + exitBits.page);
+      code.op("i32.shr_u");
+      code.op("i32.add");
+    });
+    code.get(this.#status);
+  }
+
+  // What instructions ask for.
+
+  /** Ends the instruction with the status that `put` leaves on the stack. */
+  #exit(put: () => void, counted: boolean): void {
+    const code = this.#code;
+    const { instruction, left } = this.#at;
+    this.#lower.flushHere();
+    put();
+    code.set(this.#status);
+    const page = Math.floor(instruction.offset / 4096);
+    code.i32(packExit({ record: this.#exitRecord(instruction), page, adjust: counted ? left - 1 : left }));
+    code.set(this.#exitWord);
+    code.br(this.#out);
+  }
+  leave(ending: Ending): void {
+    if (!this.#lower.leaveAs(ending)) this.#exit(() => this.#code.i32(ending), true);
+  }
+  leaveWith(local: number): void {
+    this.#exit(() => this.#code.get(local), true);
+  }
+  giveUp(): void {
+    this.#exit(() => this.#code.i32(interpret), false);
+  }
+
+  goToTarget(): void {
+    this.#lower.flushHere();
+    this.#giveBack();
+    this.#code.br(this.#chain);
+  }
+  /** What the block took from the budget for instructions that are not executed now. */
+  #giveBack(): void {
+    const left = this.#at.left - 1;
+    if (left === 0) return;
+    const code = this.#code;
+    code.get(parameter.remaining);
+    code.i32(left);
+    code.op("i32.add");
+    code.set(parameter.remaining);
+  }
+
+  #leaveTo(offset: number): void {
+    const code = this.#code;
+    code.get(this.pageLocal);
+    code.i64(BigInt(offset));
+    code.op("i64.add");
+    code.set(this.targetLocal);
+    code.br(this.#chain);
+  }
+
+  goTo(offset: number): void {
+    this.#giveBack();
+    // A call leaves, wherever it leads.
+    if (!this.#region.blocks.has(offset) || this.#at.instruction.form.row.instruction.flow === "call") {
+      this.#lower.flushHere();
+      this.#leaveTo(offset);
+      return;
+    }
+    this.#edge(this.#at.block, offset);
+  }
+
+  #edge(from: number, to: number): void {
+    const code = this.#code;
+    const kind = this.#shape.edge(from, to);
+    if (kind === "inline") {
+      const at = this.#at;
+      this.#lower.apart(() => this.#tree(to));
+      this.#at = at;
+      return;
+    }
+    this.#lower.flushHere();
+    if (kind === "forward") {
+      code.br(this.#labels.get(to)!);
+      return;
+    }
+    code.get(parameter.remaining);
+    code.i32(0);
+    code.op("i32.le_s");
+    code.get(parameter.vcpu);
+    code.memory("i32.load", State.attention);
+    code.op("i32.or");
+    code.if();
+    this.#leaveTo(to);
+    code.end();
+    if (kind === "backward") {
+      code.br(this.#loops.get(to)!);
+      return;
+    }
+    code.i32(this.#shape.dispatched.indexOf(to));
+    code.set(this.#case);
+    code.br(this.#dispatch);
+  }
+
+  // Blocks.
+
+  #tree(node: number): void {
+    const code = this.#code;
+    const isLoop = this.#shape.loopHeads.has(node) && node !== root;
+    // Those who come round again bring no pending flags.
+    if (isLoop) this.#lower.flush();
+    if (isLoop) this.#loops.set(node, code.loop());
+    this.#within(node, this.#shape.merges.get(node) ?? []);
+    if (isLoop) code.end();
+  }
+
+  #within(node: number, merges: readonly number[]): void {
+    const [merge, ...rest] = merges;
+    if (merge === undefined) {
+      if (node === root) this.#table();
+      else this.#block(node, this.#region.blocks.get(node)!);
+      return;
+    }
+    // Computed before the label: behind it nothing is pending.
+    this.#labels.set(merge, this.#code.block());
+    this.#within(node, rest);
+    this.#code.end();
+    this.#lower.pending = undefined;
+    this.#tree(merge);
+  }
+
+  #table(): void {
+    const labels = this.#shape.dispatched.map((node) => this.#labels.get(node)!);
+    this.#code.get(this.#case);
+    this.#code.brTable(labels, labels[0]!);
+  }
+
+  #block(node: number, { instructions, next }: RegionBlock): void {
+    const code = this.#code;
+    code.get(parameter.remaining);
+    code.i32(instructions.length);
+    code.op("i32.sub");
+    code.set(parameter.remaining);
+    instructions.forEach((instruction, index) => {
+      this.#at = { block: node, instruction, left: instructions.length - index };
+      const template = this.#context.template(instruction);
+      if (template.inline) this.#lower.instruction(template, fieldReader(this.#context.view, instruction.record));
+      else this.#call(instruction);
+    });
+    const last = instructions.at(-1)!;
+    if (next === undefined) {
+      // Its semantics has left; what is behind it cannot be reached.
+      if (!this.#context.template(last).inline) this.#leaveTo(last.next);
+      else code.op("unreachable");
+      return;
+    }
+    if (this.#region.blocks.has(next)) {
+      this.#edge(node, next);
+      return;
+    }
+    this.#lower.flush();
+    this.#leaveTo(next);
+  }
+
+  /** Has the interpreter's function do what is too long for a region. */
+  #call(instruction: RegionInstruction): void {
+    const code = this.#code;
+    const { callees } = this.#context;
+    this.#lower.flush();
+    this.#storeRegisters();
+    this.#leaveFor(instruction, this.#at.left - 1);
+    code.get(parameter.vcpu);
+    this.#recordAddress(this.#exitRecord(instruction));
+    this.#recordAddress(this.#exitRecord(instruction));
+    code.memory("i32.load16_u", RecordField.form);
+    code.callIndirect(callees.module.type(formType));
+    code.set(this.#status);
+    this.#loadRegisters();
+    this.reloadTlb();
+    code.get(this.#status);
+    code.if();
+    code.get(this.#status);
+    code.i32(Ending.branch);
+    code.op("i32.eq");
+    code.if();
+    code.get(parameter.vcpu);
+    code.memory("i64.load", State.rip);
+    code.set(this.targetLocal);
+    this.#giveBack();
+    code.br(this.#chain);
+    code.end();
+    this.#exit(() => code.get(this.#status), true);
+    code.end();
+  }
+}
+
+function successorsOf(region: Region): Map<number, number[]> {
+  return new Map(
+    [...region.blocks].map(([offset, { instructions, next }]) => {
+      const targets = instructions.flatMap(({ target, form }) =>
+        target !== undefined && form.row.instruction.flow !== "call" && region.blocks.has(target) ? [target] : [],
+      );
+      if (next !== undefined && region.blocks.has(next)) targets.push(next);
+      return [offset, targets];
+    }),
+  );
+}

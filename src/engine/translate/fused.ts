@@ -1,0 +1,101 @@
+/** Conditions of the status flags said in terms of the operation that set them, instead of their canonical lazy form. */
+
+import { Builder } from "../../ir/builder.ts";
+import type { Block, Value } from "../../ir/node.ts";
+import type { Type } from "../../ir/types.ts";
+import { flagForms } from "../../x86/flags.ts";
+import type { FlagForm } from "../../x86/flags.ts";
+import { State } from "../../x86/state.ts";
+
+/** What set the flags: the form, the type it worked on, and for `sub` whether the result is a − b, with no borrow. */
+export interface FlagSource {
+  readonly form: FlagForm;
+  readonly types: readonly Type[];
+  readonly exact: boolean;
+}
+
+/** An expression over parameters that stand for the operands of the flags' form. */
+export interface Expression {
+  readonly body: Block;
+  readonly value: Value;
+}
+
+type Condition = (ir: Builder, operands: readonly Value[]) => Value;
+
+const parity: Condition = (ir, operands) => {
+  const byte = ir.resize(operands.at(-1)!, "i8");
+  return ir.eqz(ir.trunc(ir.op("popcnt", [byte]), "i1"));
+};
+const zero: Condition = (ir, operands) => ir.eqz(operands.at(-1)!);
+const negative: Condition = (ir, operands) => ir.lts(operands.at(-1)!, 0);
+const never: Condition = (ir) => ir.const("i1", 0);
+
+/** By the even condition codes. Any result's ZF, SF and PF are known. */
+const ofResult: Readonly<Record<number, Condition>> = { 4: zero, 8: negative, 10: parity };
+const ofForm: Readonly<Partial<Record<FlagForm, Readonly<Record<number, Condition>>>>> = {
+  logic: {
+    ...ofResult,
+    0: never,
+    2: never,
+    6: zero,
+    12: negative,
+    14: (ir, [r]) => ir.les(r!, 0),
+  },
+  add: ofResult,
+  inc: ofResult,
+  dec: ofResult,
+  sub: ofResult,
+  shift: { ...ofResult, 0: (_, [, of]) => of!, 2: (_, [cf]) => cf! },
+};
+/** a − b without a borrow: comparisons. */
+const ofDifference: Readonly<Record<number, Condition>> = {
+  ...ofResult,
+  2: (ir, [a, b]) => ir.ltu(a!, b!),
+  4: (ir, [a, b]) => ir.eq(a!, b!),
+  6: (ir, [a, b]) => ir.leu(a!, b!),
+  12: (ir, [a, b]) => ir.lts(a!, b!),
+  14: (ir, [a, b]) => ir.les(a!, b!),
+};
+
+const fused = new Map<string, Expression | undefined>();
+const canonical = new Map<string, Block>();
+
+function keyOf(source: FlagSource): string {
+  return `${source.form} ${source.types.join()} ${source.exact}`;
+}
+function parametersOf(ir: Builder, source: FlagSource): Value[] {
+  return source.types.map((type, index) => ir.parameter(type, index));
+}
+
+/** Even condition `code` as an expression of the operands; undefined where the canonical form has to be asked. */
+export function fusedCondition(source: FlagSource, code: number): Expression | undefined {
+  const key = `${keyOf(source)} ${code}`;
+  if (fused.has(key)) return fused.get(key);
+  const condition = (source.form === "sub" && source.exact ? ofDifference : ofForm[source.form])?.[code];
+  let expression: Expression | undefined;
+  if (condition !== undefined) {
+    const ir = new Builder();
+    let value: Value | undefined;
+    const body = ir.block(() => (value = condition(ir, parametersOf(ir, source))));
+    expression = { body, value: value! };
+  }
+  fused.set(key, expression);
+  return expression;
+}
+
+/** Statements that set the canonical lazy form. */
+export function canonicalFlags(source: FlagSource): Block {
+  const key = keyOf(source);
+  let block = canonical.get(key);
+  if (block === undefined) {
+    const ir = new Builder();
+    block = ir.block(() => {
+      const { result, aux } = flagForms[source.form](ir, parametersOf(ir, source));
+      const [heldAux, heldResult] = [ir.hold(aux), ir.hold(result)];
+      ir.set(State.ccAux, heldAux);
+      ir.set(State.ccResult, heldResult);
+    });
+    canonical.set(key, block);
+  }
+  return block;
+}

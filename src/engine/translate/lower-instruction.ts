@@ -1,0 +1,520 @@
+import { Ending } from "../../ir/node.ts";
+import type { Block, Slot, Statement, Value } from "../../ir/node.ts";
+import { conversions, evaluateOperation } from "../../ir/operations.ts";
+import { bitsOf } from "../../ir/types.ts";
+import type { Type } from "../../ir/types.ts";
+import type { Code } from "../../wasm/code.ts";
+import type { ValueType } from "../../wasm/types.ts";
+import type { FlagForm } from "../../x86/flags.ts";
+import { State } from "../../x86/state.ts";
+import { FunctionLowering } from "../lower/function.ts";
+import type { Surroundings } from "../lower/lowering.ts";
+import { wasmType } from "../lower/operations.ts";
+import { canonicalFlags, fusedCondition } from "./fused.ts";
+import type { Expression, FlagSource } from "./fused.ts";
+import { TemporaryLocals } from "./locals.ts";
+import { extract, insert, registerOf } from "./registers.ts";
+import type { Template } from "./template.ts";
+
+/** Where a value is: in a local that holds it, or a constant. */
+type Place = { readonly local: number } | { readonly constant: bigint };
+
+/** The flags that no code has computed yet: what set them, and its operands. */
+export interface PendingFlags extends FlagSource {
+  readonly operands: readonly Place[];
+}
+
+/** What a region provides to the instructions in it. */
+export interface RegionSurroundings extends Surroundings {
+  /** The local of a register, by its slot. */
+  register(base: number): number;
+  /** The type of such a local. */
+  localType(local: number): ValueType;
+  /** RIP of byte 0 of the page that the instruction begins in: a local, and what to add to it. */
+  readonly pageLocal: number;
+  pageOffset(): number;
+  /** Goes on at an offset from the region's base page. */
+  goTo(offset: number): void;
+  /** Goes on at the address in the i64 local {@link targetLocal}. */
+  goToTarget(): void;
+  readonly targetLocal: number;
+  /** Which translations are used may have changed. */
+  reloadTlb(): void;
+}
+
+/** A number of the instruction that is being lowered. */
+export type FieldReader = (name: string) => bigint;
+
+const mask64 = (1n << 64n) - 1n;
+const noUses: ReadonlyMap<number, number> = new Map();
+
+/**
+ * Lowers one instruction after another into a region's function: registers are in locals, the numbers of a record are
+ * constants and folded, and flags are computed where something looks at them.
+ */
+export class RegionLowering extends FunctionLowering {
+  declare readonly around: RegionSurroundings;
+  readonly #locals: TemporaryLocals;
+  #template: Template | undefined;
+  #field: FieldReader = () => 0n;
+  #folded = new Map<number, bigint | Value>();
+  /** Values that are a register's whole or low half, still in its local. */
+  #aliases = new Map<number, number>();
+  #parameters: readonly Place[] = [];
+  #position = 0;
+  #depth = 0;
+  /** Where the instruction set RIP to: an offset from the page it is in, or the target local. */
+  #rip: number | "target" | undefined;
+  pending: PendingFlags | undefined;
+
+  constructor(code: Code, around: RegionSurroundings) {
+    super(code, around, []);
+    this.#locals = new TemporaryLocals(code);
+  }
+
+  override local(type: ValueType): number {
+    return this.#locals.take(type);
+  }
+  override temporary(type: "i32" | "i64" | "v128"): number {
+    return this.#locals.take(type);
+  }
+  override release(): void {}
+
+  #pinned(): number[] {
+    return this.pending?.operands.flatMap((place) => ("local" in place ? [place.local] : [])) ?? [];
+  }
+
+  /** Lowers an instruction. Afterwards control goes on behind it, unless it has left. */
+  instruction(template: Template, field: FieldReader): void {
+    this.#begin(template, field);
+    this.statements(template.body);
+    if (template.switchesTlb) this.around.reloadTlb();
+  }
+
+  #begin(template: Template | undefined, field: FieldReader): void {
+    this.#template = template;
+    this.uses = template?.uses ?? noUses;
+    this.#field = field;
+    this.known = new Map();
+    this.variables.clear();
+    this.#folded = new Map();
+    this.#aliases = new Map();
+    this.#position = 0;
+    this.#rip = undefined;
+    this.#locals.reset(this.#pinned());
+  }
+
+  /** What a value is when the record's numbers are known: a constant, or a simpler value. */
+  fold(value: Value): bigint | Value {
+    switch (value.kind) {
+      case "const":
+        return value.value;
+      case "field":
+        return BigInt.asUintN(bitsOf[value.type], this.#field(value.name));
+      case "operation":
+      case "convert":
+      case "get":
+        break;
+      default:
+        return value;
+    }
+    const known = this.#folded.get(value.id);
+    if (known !== undefined) return known;
+    let folded = this.#simplify(value);
+    // A value that is held is what it was there, whatever its operands become.
+    if (typeof folded !== "bigint" && this.#template?.held.has(value.id) === true) folded = value;
+    this.#folded.set(value.id, folded);
+    return folded;
+  }
+
+  #simplify(value: Value & { kind: "operation" | "convert" | "get" }): bigint | Value {
+    if (value.kind === "get") return this.#slot(value.slot) === State.zero ? 0n : value;
+    if (value.kind === "convert") {
+      const operand = this.fold(value.operand);
+      if (typeof operand !== "bigint") return value;
+      return BigInt.asUintN(
+        bitsOf[value.type],
+        conversions[value.name](bitsOf[value.operand.type], bitsOf[value.type], operand),
+      );
+    }
+    if (value.type === "v128") return value;
+    const { name, operands } = value;
+    const [a, b] = [this.fold(operands[0]!), operands.length > 1 ? this.fold(operands[1]!) : undefined];
+    if (name === "select" && typeof a === "bigint") return this.fold(operands[a !== 0n ? 1 : 2]!);
+    if (typeof a === "bigint" && (b === undefined || typeof b === "bigint") && operands.length <= 2) {
+      if (operands.some(({ type }) => type === "v128")) return value;
+      const types = operands.map(({ type }) => type);
+      return evaluateOperation(name, types, b === undefined ? [a] : [a, b], value.lane);
+    }
+    if (b === undefined) return value;
+    switch (name) {
+      case "add":
+      case "or":
+      case "xor":
+        if (a === 0n) return b;
+        return b === 0n ? a : value;
+      case "sub":
+      case "shl":
+      case "shr":
+      case "sar":
+      case "rotl":
+      case "rotr":
+        if (a === 0n && name !== "sub") return 0n;
+        return b === 0n ? a : value;
+      case "and": {
+        if (a === 0n || b === 0n) return 0n;
+        const ones = BigInt.asUintN(bitsOf[value.type], mask64);
+        if (a === ones) return b;
+        return b === ones ? a : value;
+      }
+      default:
+        return value;
+    }
+  }
+
+  /** A slot's offset, which the record decides at the latest. */
+  #slot(slot: Slot): number {
+    if (typeof slot === "number") return slot;
+    const folded = this.fold(slot);
+    if (typeof folded !== "bigint") throw new Error("a region's slots are known");
+    return Number(folded);
+  }
+
+  override emit(value: Value): void {
+    if (!this.known.has(value.id)) {
+      const alias = this.#aliases.get(value.id);
+      if (alias !== undefined) {
+        this.code.get(alias);
+        if (value.type === "i32") this.code.op("i32.wrap_i64");
+        return;
+      }
+      const folded = this.fold(value);
+      if (typeof folded === "bigint") {
+        this.#constant(value.type, folded);
+        return;
+      }
+      if (folded !== value) {
+        this.emit(folded);
+        return;
+      }
+    }
+    super.emit(value);
+  }
+
+  #constant(type: Type, value: bigint): void {
+    if (type === "i64") this.code.i64(BigInt.asIntN(64, value));
+    else if (type === "v128") this.code.v128(value);
+    else this.code.i32(Number(value) | 0);
+  }
+
+  protected override compute(value: Value): void {
+    const { code } = this;
+    if (value.kind === "condition") {
+      this.#condition(value.code, value.value);
+      return;
+    }
+    if (value.kind === "parameter") {
+      this.#put(this.#parameters[value.index]!, value.type);
+      return;
+    }
+    if (value.kind === "get") {
+      const slot = this.#slot(value.slot);
+      if (slot === State.ripPage) {
+        this.#page(0);
+        return;
+      }
+      const register = registerOf(slot);
+      if (register !== undefined) {
+        code.get(this.around.register(register.base));
+        extract(code, register.base, register.byte, value.type);
+        return;
+      }
+    }
+    super.compute(value);
+  }
+
+  #page(offset: number): void {
+    const { code, around } = this;
+    code.get(around.pageLocal);
+    const add = around.pageOffset() + offset;
+    if (add === 0) return;
+    code.i64(BigInt(add));
+    code.op("i64.add");
+  }
+
+  #put(place: Place, type: Type): void {
+    if ("local" in place) this.code.get(place.local);
+    else this.#constant(type, place.constant);
+  }
+
+  protected override slotAddress(slot: Slot): number {
+    this.code.get(this.around.vcpu);
+    return this.#slot(slot);
+  }
+
+  override define(value: Value, emit?: () => void): void {
+    if (emit === undefined && value.kind === "get" && this.#defineGet(value)) return;
+    if (emit !== undefined || (value.kind !== "operation" && value.kind !== "convert")) {
+      super.define(value, emit);
+      return;
+    }
+    const simple = this.#simplify(value);
+    if (typeof simple === "bigint") return;
+    if (simple === value) {
+      super.define(value);
+      return;
+    }
+    const [alias, known] = [this.#aliases.get(simple.id), this.known.get(simple.id)];
+    if (alias !== undefined) this.#aliases.set(value.id, alias);
+    else if (known !== undefined) this.known.set(value.id, known);
+    else super.define(value, () => this.emit(simple));
+  }
+
+  /** @returns whether a read needs no code here. */
+  #defineGet(value: Value & { kind: "get" }): boolean {
+    const slot = this.#slot(value.slot);
+    if (slot === State.zero || slot === State.ripPage) return true;
+    if (slot === State.ccAux || slot === State.ccResult) {
+      if (this.#template?.forConditions.has(value.id) === true) return true;
+      this.flush();
+    }
+    const register = registerOf(slot);
+    if (register === undefined) return false;
+    const whole = register.byte === 0 && (value.type === "i64" || value.type === "i32" || value.type === "v128");
+    const wide = registerIs128(register.base);
+    if (!whole || (wide && value.type !== "v128")) return false;
+    this.#aliases.set(value.id, this.around.register(register.base));
+    return true;
+  }
+
+  /** Keeps what still needs the old value of a register's local, or of any. */
+  #keepOld(local?: number): void {
+    const { code } = this;
+    const copies = new Map<number, number>();
+    for (const [id, alias] of this.#aliases) {
+      if (local !== undefined ? alias !== local : this.#locals.owns(alias)) continue;
+      if ((this.#template?.lastUse.get(id) ?? Infinity) <= this.#position) {
+        this.#aliases.delete(id);
+        continue;
+      }
+      let copy = copies.get(alias);
+      if (copy === undefined) {
+        copy = this.#locals.take(this.around.localType(alias));
+        code.get(alias);
+        code.set(copy);
+        copies.set(alias, copy);
+      }
+      this.#aliases.set(id, copy);
+    }
+  }
+
+  protected override statement(statement: Statement): void {
+    if (this.#template !== undefined) this.#position = this.#template.positions.get(statement) ?? this.#position;
+    switch (statement.kind) {
+      case "set":
+        this.#set(this.#slot(statement.slot), statement.value);
+        return;
+      case "flags":
+        this.#flags(statement);
+        return;
+      case "if":
+        this.#if(statement);
+        return;
+      default:
+        super.statement(statement);
+    }
+  }
+
+  #set(slot: number, value: Value): void {
+    const { code, around } = this;
+    if (slot === State.rip) {
+      this.#setRip(value);
+      return;
+    }
+    const register = registerOf(slot);
+    if (register === undefined) {
+      code.get(around.vcpu);
+      this.emit(value);
+      code.memory(storeOf[value.type], slot);
+      return;
+    }
+    if (slot === State.ccAux || slot === State.ccResult) this.flush();
+    const local = around.register(register.base);
+    insert(code, local, register.base, register.byte, value.type, () => this.emit(value));
+    // What is on the stack now was computed before the old value goes.
+    this.#keepOld(local);
+    code.set(local);
+  }
+
+  /** The offset from this instruction's page that a value is, if it is one. */
+  #relative(value: Value): number | undefined {
+    const folded = this.fold(value);
+    if (typeof folded === "bigint") return undefined;
+    if (folded.kind === "get") return this.#slot(folded.slot) === State.ripPage ? 0 : undefined;
+    if (folded.kind !== "operation" || folded.name !== "add") return undefined;
+    const [base, offset] = folded.operands as [Value, Value];
+    const constant = this.fold(offset);
+    if (base.kind !== "get" || this.#slot(base.slot) !== State.ripPage || typeof constant !== "bigint") return undefined;
+    return Number(BigInt.asIntN(64, constant));
+  }
+
+  #setRip(value: Value): void {
+    const relative = this.#relative(value);
+    if (relative !== undefined) {
+      this.#rip = relative;
+      return;
+    }
+    this.emit(value);
+    this.code.set(this.around.targetLocal);
+    this.#rip = "target";
+  }
+
+  /** Leaves with an ending that the instruction says itself. */
+  leaveAs(ending: Ending): boolean {
+    const { code, around } = this;
+    if (ending === Ending.branch) {
+      const rip = this.#rip;
+      if (rip === undefined) throw new Error("a branch leads nowhere");
+      if (rip === "target") around.goToTarget();
+      else around.goTo(around.pageOffset() + rip);
+      return true;
+    }
+    if (this.#rip !== undefined) {
+      code.get(around.vcpu);
+      if (this.#rip === "target") code.get(around.targetLocal);
+      else this.#page(this.#rip);
+      code.memory("i64.store", State.rip);
+    }
+    return false;
+  }
+
+  #flags({ form, operands }: Statement & { kind: "flags" }): void {
+    const name = form as FlagForm;
+    // They keep CF, which has to be known.
+    if (name === "inc" || name === "dec") this.flush();
+    const places = operands.map((operand) => this.#placeOf(operand));
+    const result = operands.at(-1);
+    const exact =
+      result?.kind === "operation" &&
+      result.name === "sub" &&
+      result.operands[0] === operands[0] &&
+      result.operands[1] === operands[1];
+    this.pending = { form: name, types: operands.map(({ type }) => type), exact, operands: places };
+    if (this.#depth > 0) this.flush();
+  }
+
+  /** Puts a value where it stays until the flags are asked for or set anew. */
+  #placeOf(value: Value): Place {
+    const folded = this.fold(value);
+    if (typeof folded === "bigint") return { constant: folded };
+    const known = this.known.get(value.id);
+    if (known !== undefined) return { local: known };
+    this.emit(value);
+    const local = this.#locals.take(wasmType(value.type));
+    this.code.set(local);
+    this.known.set(value.id, local);
+    return { local };
+  }
+
+  /** Computes pending flags in their canonical form. */
+  flush(): void {
+    const { pending } = this;
+    if (pending === undefined) return;
+    this.pending = undefined;
+    this.#foreign(pending.operands, () => this.statements(canonicalFlags(pending)));
+  }
+  /** The same on a path of its own: others still have them pending. */
+  flushHere(): void {
+    const { pending } = this;
+    this.flush();
+    this.pending = pending;
+  }
+
+  /** Lowers IR that is not the instruction's. */
+  #foreign(parameters: readonly Place[], lower: () => void): void {
+    const kept = [this.known, this.#folded, this.#aliases, this.#parameters, this.uses, this.#template] as const;
+    this.#template = undefined;
+    this.known = new Map();
+    this.#folded = new Map();
+    this.#aliases = new Map();
+    this.#parameters = parameters;
+    this.uses = everyUse;
+    lower();
+    [this.known, this.#folded, this.#aliases, this.#parameters, this.uses, this.#template] = kept;
+  }
+
+  #condition(code: number, value: Value): void {
+    const { pending } = this;
+    const expression: Expression | undefined = pending === undefined ? undefined : fusedCondition(pending, code);
+    if (pending !== undefined && expression !== undefined) {
+      this.#foreign(pending.operands, () => {
+        this.statements(expression.body);
+        this.emit(expression.value);
+      });
+      return;
+    }
+    if (this.#depth > 0) this.flushHere();
+    else this.flush();
+    this.emit(value);
+  }
+
+  #if(statement: Statement & { kind: "if" }): void {
+    const folded = this.fold(statement.condition);
+    if (typeof folded === "bigint") {
+      this.statements(folded !== 0n ? statement.then : statement.otherwise);
+      return;
+    }
+    const { code } = this;
+    if (this.#template?.flagBlocks.has(statement) === true) this.flush();
+    if (this.#template?.registerBlocks.has(statement) === true) this.#keepOld();
+    this.emit(statement.condition);
+    code.if();
+    this.#inside(statement.then);
+    if (statement.otherwise.length > 0) {
+      code.else();
+      this.#inside(statement.otherwise);
+    }
+    code.end();
+  }
+
+  /** Lowers a block that may be passed over: what it learns is forgotten behind it. */
+  #inside(block: Block): void {
+    const kept = [this.pending, this.#rip, new Map(this.#folded)] as const;
+    this.#depth += 1;
+    this.block(block);
+    this.#depth -= 1;
+    [this.pending, this.#rip, this.#folded] = kept;
+  }
+
+  /** Lowers other instructions in the midst of this one, on a path that does not come back to it. */
+  apart(lower: () => void): void {
+    const kept = [
+      this.#template, this.uses, this.#field, this.known, this.#folded, this.#aliases, this.#position, this.#depth, this.#rip,
+      this.pending,
+    ] as const; // prettier-ignore
+    const variables = new Map(this.variables);
+    const restoreLocals = this.#locals.save();
+    this.#depth = 0;
+    lower();
+    restoreLocals();
+    this.variables.clear();
+    for (const [number, local] of variables) this.variables.set(number, local);
+    [
+      this.#template, this.uses, this.#field, this.known, this.#folded, this.#aliases, this.#position, this.#depth, this.#rip,
+      this.pending,
+    ] = kept; // prettier-ignore
+  }
+}
+
+const storeOf = { i1: "i32.store8", i8: "i32.store8", i16: "i32.store16", i32: "i32.store", i64: "i64.store", v128: "v128.store" } as const;
+
+/** Foreign IR says nothing of its uses: what is defined is kept. */
+const everyUse: ReadonlyMap<number, number> = new (class extends Map<number, number> {
+  override get(): number {
+    return 1;
+  }
+})();
+
+function registerIs128(base: number): boolean {
+  return base >= State.xmm && base < State.xmm + 256;
+}

@@ -1,0 +1,185 @@
+import { Ending } from "../../ir/node.ts";
+import type { Block, Routine, Slot, Statement, Value } from "../../ir/node.ts";
+import { visitOperands, visitStatement } from "../../ir/visit.ts";
+import { State } from "../../x86/state.ts";
+import { countUses } from "../lower/uses.ts";
+import { isCached, symbolicSlot } from "./registers.ts";
+
+/** What the translator knows of a form's IR, found once. */
+export interface Template {
+  readonly body: Block;
+  readonly uses: ReadonlyMap<number, number>;
+  /** A number for each statement, rising in the order of the text, and the last one at which a value is needed. */
+  readonly positions: ReadonlyMap<Statement, number>;
+  readonly lastUse: ReadonlyMap<number, number>;
+  /** Its code can stand in a region; otherwise a region calls the interpreter's. */
+  readonly inline: boolean;
+  /** It may change which translations are used for data. */
+  readonly switchesTlb: boolean;
+  /** Reads of the lazy flags that only named conditions use. */
+  readonly forConditions: ReadonlySet<number>;
+  /** Statements (if, loop) inside which the status flags are read or written. */
+  readonly flagBlocks: ReadonlySet<Statement>;
+  /** Statements inside which registers are written. */
+  readonly registerBlocks: ReadonlySet<Statement>;
+  /** Values that are evaluated where a statement says so, and not where they are used. */
+  readonly held: ReadonlySet<number>;
+}
+
+/** Values and statements beyond which a form is called. */
+const inlineLimit = 700;
+
+const flagSlots: ReadonlySet<Slot> = new Set([State.ccAux, State.ccResult]);
+
+interface Effects {
+  /** Registers that a region keeps in locals may be read or written. */
+  readonly touchesRegisters: boolean;
+  readonly switchesTlb: boolean;
+  /** The platform is asked. */
+  readonly asks: boolean;
+}
+const effectsOf = new Map<Routine, Effects>();
+const none: Effects = { touchesRegisters: false, switchesTlb: false, asks: false };
+
+function slotEffects(slot: Slot, write: boolean): Effects {
+  if (typeof slot !== "number") return { ...none, touchesRegisters: true };
+  return { ...none, touchesRegisters: isCached(slot), switchesTlb: write && slot === State.tlbBank };
+}
+
+function join(all: Effects, more: Effects): Effects {
+  return {
+    touchesRegisters: all.touchesRegisters || more.touchesRegisters,
+    switchesTlb: all.switchesTlb || more.switchesTlb,
+    asks: all.asks || more.asks,
+  };
+}
+
+/** What a routine, and those it calls, may do to the state. */
+function routineEffects(routine: Routine): Effects {
+  const known = effectsOf.get(routine);
+  if (known !== undefined) return known;
+  // A routine that calls itself has its own effects already.
+  effectsOf.set(routine, none);
+  let effects = none;
+  const walk = (block: Block) => {
+    for (const statement of block) {
+      if (statement.kind === "set") effects = join(effects, slotEffects(statement.slot, true));
+      if (statement.kind === "define" && statement.value.kind === "get")
+        effects = join(effects, slotEffects(statement.value.slot, false));
+      if (statement.kind === "call") effects = join(effects, routineEffects(statement.routine));
+      if (statement.kind === "host") effects = { ...effects, asks: true };
+      visitStatement(statement, () => {}, walk);
+    }
+  };
+  walk(routine.body());
+  effectsOf.set(routine, effects);
+  return effects;
+}
+
+/** Analyses a form's IR. */
+export function analyse(body: Block): Template {
+  const positions = new Map<Statement, number>();
+  const lastUse = new Map<number, number>();
+  const flagBlocks = new Set<Statement>();
+  const registerBlocks = new Set<Statement>();
+  const flagReads = new Set<number>();
+  const otherUses = new Set<number>();
+  let position = 0;
+  let firstFlagWrite = Infinity;
+  let inline = true;
+  let registerWrites = 0;
+  let switchesTlb = false;
+  let size = 0;
+  const held = new Set<number>();
+
+  const use = (value: Value, named: boolean): void => {
+    size += 1;
+    lastUse.set(value.id, position);
+    if (!named) otherUses.add(value.id);
+    if (held.has(value.id)) return;
+    if (value.kind === "get" || value.kind === "load" || value.kind === "hostLoad" || value.kind === "hostExchange")
+      return;
+    visitOperands(value, (operand) => use(operand, named || value.kind === "condition"));
+  };
+  const define = (value: Value): void => {
+    visitOperands(value, (operand) => use(operand, value.kind === "condition"));
+    if (value.kind !== "get") held.add(value.id);
+    else {
+      if (symbolicSlot(value.slot) === undefined) inline = false;
+      if (flagSlots.has(value.slot)) flagReads.add(value.id);
+    }
+  };
+  /** @returns whether the block has to do with the status flags. */
+  const walk = (block: Block): boolean => {
+    let flags = false;
+    for (const statement of block) {
+      position += 1;
+      size += 1;
+      positions.set(statement, position);
+      switch (statement.kind) {
+        case "define":
+          define(statement.value);
+          if (statement.value.kind === "get" && flagSlots.has(statement.value.slot)) flags = true;
+          continue;
+        case "set":
+          if (symbolicSlot(statement.slot) === undefined) inline = false;
+          if (typeof statement.slot !== "number" || isCached(statement.slot)) registerWrites += 1;
+          if (flagSlots.has(statement.slot)) {
+            flags = true;
+            firstFlagWrite = Math.min(firstFlagWrite, position);
+          }
+          if (statement.slot === State.tlbBank) switchesTlb = true;
+          break;
+        case "flags":
+          flags = true;
+          firstFlagWrite = Math.min(firstFlagWrite, position);
+          statement.operands.forEach((operand) => use(operand, false));
+          continue;
+        case "loop":
+          inline = false;
+          break;
+        case "host":
+          inline = false;
+          break;
+        case "end":
+          if (statement.ending === Ending.again || statement.ending === Ending.next) inline = false;
+          break;
+        case "call": {
+          const effects = routineEffects(statement.routine);
+          if (effects.touchesRegisters || effects.asks) inline = false;
+          if (effects.switchesTlb) switchesTlb = true;
+          break;
+        }
+        default:
+      }
+      const before: boolean = flags;
+      const writesBefore = registerWrites;
+      let inner = false;
+      visitStatement(
+        statement,
+        (value) => use(value, false),
+        (nested) => (inner = walk(nested) || inner),
+      );
+      if (inner) flagBlocks.add(statement);
+      if (registerWrites > writesBefore && statement.kind === "if") registerBlocks.add(statement);
+      flags = before || inner;
+    }
+    return flags;
+  };
+  walk(body);
+  const forConditions = new Set(
+    [...flagReads].filter((id) => !otherUses.has(id) && (lastUse.get(id) ?? 0) <= firstFlagWrite),
+  );
+  return {
+    body,
+    uses: countUses(body),
+    positions,
+    lastUse,
+    inline: inline && size < inlineLimit,
+    switchesTlb,
+    forConditions,
+    flagBlocks,
+    registerBlocks,
+    held,
+  };
+}
