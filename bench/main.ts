@@ -1,140 +1,128 @@
 /**
- * `npm run bench [-- NAME…]`: measures, and prints a JSON line a figure, then a table. Names: boot, getppid, page-fault,
- * ping-pong, fork, shell, sha256, md5. Each is measured BENCH_RUNS times (5); the median counts.
+ * `npm run bench [-- OPTION… NAME…]`: Xenolith beside QEMU's TCG and v86, in one run. README.md says what is measured.
+ * Figures go to standard output as JSON lines, and into bench/results/ when everything was measured; tables to standard error.
  */
 import { execFileSync } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
-import { linuxProgram } from "./programs/elf.ts";
-import { forks, getppid, pageFaults, pingPong } from "./programs/runtime.ts";
-import { runInGuest } from "./guest.ts";
-import type { Run } from "./guest.ts";
+import { options } from "./arguments.ts";
+import { measureOnce } from "./measure.ts";
+import type { Sample } from "./measure.ts";
+import { counterTable, ratioTable, verdictTable } from "./report.ts";
+import { compare, figures } from "./results.ts";
+import { setUp } from "./setup.ts";
+import { suite, tcgBootSeconds } from "./suite.ts";
 
-interface Figure {
-  readonly benchmark: string;
-  readonly unit: string;
-  readonly value: number;
-  readonly extra?: Readonly<Record<string, number | string>>;
-}
-interface Benchmark {
-  readonly command: string;
-  readonly program?: string;
-  readonly figures: (run: Run) => Figure[];
-}
-
+const say = (text: string): void => void process.stderr.write(`${text}\n`);
 const image = process.env["BENCH_IMAGE"] ?? "debian:12";
-const runs = Number(process.env["BENCH_RUNS"] ?? 5);
 
-/** A program of ours that prints "name nanoseconds" and makes `rounds` rounds. */
-function program(source: string, benchmark: string, rounds: number): Benchmark {
-  return {
-    command: "/bench/program",
-    program: source,
-    figures(run) {
-      const value = Number(/ (\d+)\n/.exec(run.stdout)?.[1]);
-      const transitions = run.atEnd.transitions - run.atReady.transitions;
-      const instructions = run.atEnd.instructions - run.atReady.instructions;
-      return [
-        {
-          benchmark,
-          unit: "ns",
-          value,
-          extra: { "transitions/round": transitions / rounds, "instructions/round": Math.round(instructions / rounds) },
-        },
-      ];
-    },
-  };
-}
-
-/** A shell command whose whole time counts, by the host's clock. */
-function command(text: string, benchmark: string, expected: RegExp): Benchmark {
-  return {
-    command: text,
-    figures(run) {
-      if (!expected.test(run.stdout)) throw new Error(`${benchmark}: the guest printed ${JSON.stringify(run.stdout)}`);
-      const seconds = run.atEnd.seconds - run.atReady.seconds;
-      const mips = (run.atEnd.instructions - run.atReady.instructions) / seconds / 1e6;
-      return [{ benchmark, unit: "s", value: seconds, extra: { MIPS: Math.round(mips) } }];
-    },
-  };
-}
-
-const benchmarks: Readonly<Record<string, Benchmark>> = {
-  boot: {
-    command: "true",
-    figures: ({ ready, bootInstructions, kernel }) => [
-      { benchmark: "boot", unit: "s", value: ready, extra: { kernel } },
-      {
-        benchmark: "boot speed",
-        unit: "MIPS",
-        value: bootInstructions / ready / 1e6,
-        extra: { instructions: bootInstructions },
-      },
-    ],
-  },
-  getppid: program(getppid, "getppid", 500_000),
-  "page-fault": program(pageFaults, "page-fault", 20_480),
-  "ping-pong": program(pingPong, "ping-pong", 20_000),
-  fork: program(forks, "fork", 500),
-  shell: command("i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; echo $i", "shell loop", /^100000$/m),
-  sha256: command("head -c 4000000 /dev/zero | sha256sum", "sha256sum 4 MB", /^8dbe5f/),
-  md5: command("head -c 16000000 /dev/zero | md5sum", "md5sum 16 MB", /^[0-9a-f]{32}/),
-};
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
-}
-
-async function measure({ command: text, program: source, figures }: Benchmark): Promise<Figure[]> {
-  const files =
-    source === undefined
-      ? []
-      : [
-          { path: "bench", type: "directory" as const, mode: 0o755 },
-          { path: "bench/program", type: "file" as const, mode: 0o755, contents: linuxProgram(source) },
-        ];
-  const all: Figure[][] = [];
-  for (let run = 0; run < runs; run++) all.push(figures(await runInGuest(image, text, files)));
-  return (all[0] ?? []).map((first, index) => {
-    const values = all.map((each) => each[index]?.value ?? Number.NaN);
-    const middle = all.find((each) => each[index]?.value === median(values))?.[index] ?? first;
-    return { ...middle, extra: { ...middle.extra, least: Math.min(...values), most: Math.max(...values), runs } };
-  });
-}
-
-function commit(): string {
+function git(...args: readonly string[]): string {
   try {
-    return execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim();
+    return execFileSync("git", args, { encoding: "utf8" }).trim();
   } catch {
-    return "unknown";
+    return "";
   }
 }
 
-const wanted = process.argv.slice(2);
-const unknown = wanted.filter((name) => benchmarks[name] === undefined);
-if (unknown.length > 0) {
-  process.stderr.write(`bench: there is no "${unknown.join(", ")}"; there are ${Object.keys(benchmarks).join(", ")}\n`);
-  process.exit(2);
+function quoted(word: string): string {
+  return word.includes(" ") ? `'${word}'` : word;
 }
-const machine = {
-  cpu: cpus()[0]?.model ?? "unknown",
-  cores: cpus().length,
-  node: process.version,
-  commit: commit(),
-  image,
-};
-const table: Figure[] = [];
-for (const name of wanted.length > 0 ? wanted : Object.keys(benchmarks)) {
-  for (const figure of await measure(benchmarks[name]!)) {
-    process.stdout.write(`${JSON.stringify({ ...figure, ...machine })}\n`);
-    table.push(figure);
+
+/** With a plus sign when it is not quite what was measured. */
+function commit(): string {
+  const changes = git("status", "--porcelain", "src", "bench/**.ts", "bench/**.c");
+  return git("rev-parse", "--short", "HEAD") + (changes === "" ? "" : "+");
+}
+
+async function bench(): Promise<void> {
+  const chosen = options(process.argv.slice(2), process.env);
+  using setup = await setUp(chosen, image);
+  const { plan, kernel, missing } = setup;
+  for (const what of missing) say(`missing: ${what}`);
+  const commandLines = Object.fromEntries(
+    plan.peers.flatMap((peer) => {
+      const files = plan.files[peer.architecture];
+      if (files === undefined) return [];
+      const { program, args } = peer.launch(files);
+      return [
+        [
+          peer.name,
+          [program, ...args]
+            .map((word) => word.replace(/^\/.*\//, ""))
+            .map(quoted)
+            .join(" "),
+        ],
+      ];
+    }),
+  );
+  for (const [peer, line] of Object.entries(commandLines)) say(`${peer}: ${line}`);
+
+  const samples: Sample[] = [];
+  const failures: { peer: string; benchmark: string; message: string }[] = [];
+  const vulnerabilities: Record<string, string> = {};
+  const memory: Record<string, { residentBytes: number; largestMappingBytes: number }> = {};
+  for (let run = 0; run < chosen.runs; run++) {
+    say(`run ${run + 1} of ${chosen.runs}, ${new Date().toISOString()}`);
+    await measureOnce(plan, run, {
+      sample: (sample) => void samples.push(sample),
+      failure(peer, benchmark, message) {
+        failures.push({ peer, benchmark, message });
+        say(`${peer}, ${benchmark}: ${message}`);
+      },
+      vulnerabilities(peer, text) {
+        if (vulnerabilities[peer] === undefined) say(`${peer}, vulnerabilities:\n${text.replaceAll(/^.*\//gm, "  ")}`);
+        vulnerabilities[peer] = text;
+      },
+      memory: (peer, residentBytes, largestMappingBytes) =>
+        void (memory[peer] = { residentBytes, largestMappingBytes }),
+    });
+  }
+
+  const machine = {
+    kind: "run",
+    date: new Date().toISOString(),
+    commit: process.env["BENCH_COMMIT"] ?? commit(),
+    cpu: cpus()[0]?.model ?? "unknown",
+    cores: cpus().length,
+    node: process.version,
+    image,
+    kernel,
+    runs: chosen.runs,
+    scale: chosen.scale,
+    commandLines,
+    vulnerabilities,
+    memory,
+    missing,
+    failures,
+  };
+  const all = figures(samples);
+  const rows = compare(all, suite, tcgBootSeconds);
+  const lines = [
+    machine,
+    ...all.map((figure) => ({ kind: "figure", ...figure })),
+    ...rows.map((row) => ({ kind: "comparison", ...row })),
+  ].map((line) => `${JSON.stringify(line)}\n`);
+  process.stdout.write(lines.join(""));
+  if (chosen.names.length === 0 && chosen.peers === undefined) {
+    const directory = new URL("results/", import.meta.url);
+    mkdirSync(directory, { recursive: true });
+    const name = `${machine.date.slice(0, 16).replaceAll(":", "")}-${machine.commit.replace("+", "")}.jsonl`;
+    writeFileSync(new URL(name, directory), lines.join(""));
+    say(`written to bench/results/${name}`);
+  }
+  const peers = [...new Set(samples.map(({ peer }) => peer))];
+  say(`\n${counterTable(all)}\n${ratioTable(rows, peers)}\n${verdictTable(rows)}`);
+  for (const [peer, { residentBytes, largestMappingBytes }] of Object.entries(memory)) {
+    const megabytes = (bytes: number): string => (bytes / (1 << 20)).toFixed(0);
+    say(
+      `${peer}: ${megabytes(residentBytes)} MB resident, ${megabytes(residentBytes - largestMappingBytes)} MB of it beside the guest's memory`,
+    );
   }
 }
-for (const { benchmark, unit, value, extra } of table) {
-  const details = Object.entries(extra ?? {}).map(
-    ([key, detail]) => `${key} ${typeof detail === "number" ? Number(detail.toPrecision(4)) : detail}`,
-  );
-  process.stderr.write(
-    `${benchmark.padEnd(16)} ${value.toPrecision(4).padStart(9)} ${unit.padEnd(5)} ${details.join(", ")}\n`,
-  );
+
+try {
+  await bench();
+} catch (error) {
+  say(`bench: ${error instanceof Error ? error.message : String(error)}`);
+  process.exitCode = 1;
 }

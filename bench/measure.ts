@@ -1,0 +1,145 @@
+/** One run of everything: guests of all peers side by side, programs in turn, so that all meet the same machine. */
+
+import { readFileSync } from "node:fs";
+import { bootGuest } from "./guest/console.ts";
+import type { BenchGuest } from "./guest/console.ts";
+import type { Native } from "./peers/native.ts";
+import type { GuestFiles, Peer } from "./peers/peer.ts";
+import { isRight } from "./suite.ts";
+import type { Program } from "./suite.ts";
+
+/** A time that was measured once. */
+export interface Sample {
+  /** A program's name, or "boot". */
+  readonly benchmark: string;
+  /** A peer's name, or "native". */
+  readonly peer: string;
+  /** A program's first execution in its guest, or a later one. */
+  readonly phase: "first" | "steady";
+  /** By the host's clock. */
+  readonly seconds: number;
+  readonly rounds: number;
+  readonly guestSeconds?: number;
+  readonly counters?: Readonly<Record<string, number>>;
+}
+
+/** What is measured, and with what. */
+export interface Plan {
+  readonly peers: readonly Peer[];
+  readonly files: Readonly<Record<Peer["architecture"], GuestFiles | undefined>>;
+  readonly native: Native | undefined;
+  readonly programs: readonly Program[];
+  /** Multiplies every program's rounds. */
+  readonly scale: number;
+  readonly timeoutSeconds: number;
+}
+
+/** What else a run brings. */
+export interface Listener {
+  sample(sample: Sample): void;
+  /** Something that went wrong: the run goes on without it. */
+  failure(peer: string, benchmark: string, message: string): void;
+  /** /sys/devices/system/cpu/vulnerabilities as the peer's guest shows it. */
+  vulnerabilities(peer: string, text: string): void;
+  /** Bytes of the peer's process in memory when all is done, and of them those of its largest mapping: the guest's RAM. */
+  memory(peer: string, residentBytes: number, largestBytes: number): void;
+}
+
+/** The host's processor is so much faster that its runs are made longer. */
+const NATIVE_FACTOR = 8;
+
+/** Boots every peer's guest, runs every program twice in each, and ends them. @param turn rotates who is first. */
+export async function measureOnce(plan: Plan, turn: number, listener: Listener): Promise<void> {
+  const peers = plan.peers.map((_, index) => plan.peers[(index + turn) % plan.peers.length]!);
+  await using guests = new AsyncDisposableStack();
+  const running = new Map<Peer, BenchGuest>();
+  for (const peer of peers) {
+    const files = plan.files[peer.architecture];
+    if (files === undefined) continue;
+    try {
+      const guest = guests.use(await bootGuest(peer, files));
+      running.set(peer, guest);
+      listener.sample({
+        benchmark: "boot",
+        peer: peer.name,
+        phase: "first",
+        rounds: 1,
+        seconds: guest.bootSeconds,
+        counters: guest.bootCounters,
+      });
+      const shown = await guest.run("grep . /sys/devices/system/cpu/vulnerabilities/*", plan.timeoutSeconds);
+      listener.vulnerabilities(peer.name, shown.output);
+    } catch (error) {
+      listener.failure(peer.name, "boot", messageOf(error));
+    }
+  }
+  for (const program of plan.programs) {
+    for (const peer of peers) {
+      const guest = running.get(peer);
+      if (guest === undefined) continue;
+      try {
+        for (const phase of ["first", "steady"] as const)
+          await execute(plan, program, phase, peer.name, guest, listener);
+      } catch (error) {
+        listener.failure(peer.name, program.name, messageOf(error));
+        running.delete(peer);
+        await guest[Symbol.asyncDispose]();
+      }
+    }
+    executeNatively(plan, program, listener);
+  }
+  for (const [peer, guest] of running) {
+    const { resident, largest } = residentMemory(guest.processId);
+    listener.memory(peer.name, resident, largest);
+  }
+}
+
+async function execute(
+  plan: Plan,
+  program: Program,
+  phase: Sample["phase"],
+  peer: string,
+  guest: BenchGuest,
+  listener: Listener,
+): Promise<void> {
+  const rounds = Math.max(1, Math.round(program.rounds * plan.scale));
+  const result = await guest.run(program.command(rounds), plan.timeoutSeconds);
+  if (result.status !== 0 || !isRight(program, rounds, result.output)) {
+    listener.failure(
+      peer,
+      program.name,
+      `status ${result.status}, printed ${JSON.stringify(result.output.slice(0, 300))}`,
+    );
+    return;
+  }
+  const { seconds, guestSeconds, counters } = result;
+  listener.sample({ benchmark: program.name, peer, phase, seconds, guestSeconds, rounds, counters });
+}
+
+function executeNatively({ native, scale }: Plan, program: Program, listener: Listener): void {
+  if (native === undefined) return;
+  const rounds = Math.max(1, Math.round(program.rounds * scale));
+  const longer = rounds * NATIVE_FACTOR;
+  const seconds = native.run(program.command(longer), (output) => isRight(program, longer, output));
+  if (seconds === undefined) listener.failure("native", program.name, "failed");
+  else {
+    const each = seconds / NATIVE_FACTOR;
+    listener.sample({ benchmark: program.name, peer: "native", phase: "steady", seconds: each, rounds });
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Linux: Documentation/filesystems/proc.rst, smaps. Zeroes where there is no such file. */
+function residentMemory(processId: number): { resident: number; largest: number } {
+  let text = "";
+  try {
+    text = readFileSync(`/proc/${processId}/smaps`, "latin1");
+  } catch {
+    // Not Linux, or the process has ended.
+  }
+  const sizes = [...text.matchAll(/^Rss: +(\d+) kB$/gm)].map(([, kilobytes]) => Number(kilobytes) * 1024);
+  return { resident: sizes.reduce((sum, size) => sum + size, 0), largest: Math.max(0, ...sizes) };
+}

@@ -1,0 +1,26 @@
+/** Xenolith as a peer: a process of its own, so that its memory can be measured and its start counts. */
+
+import { fileURLToPath } from "node:url";
+import type { Peer } from "./peer.ts";
+
+/** This repository's hypervisor. */
+export function xenolith(): Peer {
+  return {
+    name: "xenolith",
+    architecture: "amd64",
+    missing: undefined,
+    statistics: "messages",
+    launch: ({ vmlinux, initrd, memoryMegabytes, commandLine }) => ({
+      program: process.execPath,
+      args: [
+        fileURLToPath(new URL("xenolith-machine.ts", import.meta.url)),
+        "--kernel",
+        vmlinux,
+        "--initrd",
+        initrd,
+        `--memory=${memoryMegabytes}`,
+        `--append=console=hvc0 ${commandLine}`,
+      ],
+    }),
+  };
+}
