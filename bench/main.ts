@@ -7,7 +7,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { options } from "./arguments.ts";
 import { measureOnce } from "./measure.ts";
-import type { Sample } from "./measure.ts";
+import type { Listener, Plan, Sample } from "./measure.ts";
 import { counterTable, ratioTable, verdictTable } from "./report.ts";
 import { compare, figures } from "./results.ts";
 import { setUp } from "./setup.ts";
@@ -24,8 +24,19 @@ function git(...args: readonly string[]): string {
   }
 }
 
-function quoted(word: string): string {
-  return word.includes(" ") ? `'${word}'` : word;
+/** Each peer's, with files' names instead of this machine's paths. */
+function commandLinesOf({ size, peers, files: guests }: Plan): Record<string, string> {
+  const lines: Record<string, string> = {};
+  for (const peer of peers) {
+    const files = guests[peer.architecture];
+    if (files === undefined) continue;
+    const { program, args } = peer.launch(files);
+    lines[`${peer.name}, ${size} guest`] = [program, ...args]
+      .map((word) => word.replace(/^\/.*\//, ""))
+      .map((word) => (word.includes(" ") ? `'${word}'` : word))
+      .join(" ");
+  }
+  return lines;
 }
 
 /** With a plus sign when it is not quite what was measured. */
@@ -37,45 +48,31 @@ function commit(): string {
 async function bench(): Promise<void> {
   const chosen = options(process.argv.slice(2), process.env);
   using setup = await setUp(chosen, image);
-  const { plan, kernel, missing } = setup;
+  const { plans, kernel, missing } = setup;
   for (const what of missing) say(`missing: ${what}`);
-  const commandLines = Object.fromEntries(
-    plan.peers.flatMap((peer) => {
-      const files = plan.files[peer.architecture];
-      if (files === undefined) return [];
-      const { program, args } = peer.launch(files);
-      return [
-        [
-          peer.name,
-          [program, ...args]
-            .map((word) => word.replace(/^\/.*\//, ""))
-            .map(quoted)
-            .join(" "),
-        ],
-      ];
-    }),
-  );
+  const commandLines = Object.assign({}, ...plans.map(commandLinesOf)) as Record<string, string>;
   for (const [peer, line] of Object.entries(commandLines)) say(`${peer}: ${line}`);
 
   const samples: Sample[] = [];
   const failures: { peer: string; benchmark: string; message: string }[] = [];
   const vulnerabilities: Record<string, string> = {};
   const memory: Record<string, { residentBytes: number; largestMappingBytes: number }> = {};
+  const listener: Listener = {
+    sample: (sample) => void samples.push(sample),
+    failure(peer, benchmark, message) {
+      failures.push({ peer, benchmark, message });
+      say(`${peer}, ${benchmark}: ${message}`);
+    },
+    vulnerabilities(peer, text) {
+      const short = text.replaceAll(/^.*?vulnerabilities\//gm, "  ");
+      if (vulnerabilities[peer] === undefined) say(`${peer}, vulnerabilities:\n${short}`);
+      vulnerabilities[peer] = text;
+    },
+    memory: (peer, residentBytes, largestMappingBytes) => void (memory[peer] = { residentBytes, largestMappingBytes }),
+  };
   for (let run = 0; run < chosen.runs; run++) {
     say(`run ${run + 1} of ${chosen.runs}, ${new Date().toISOString()}`);
-    await measureOnce(plan, run, {
-      sample: (sample) => void samples.push(sample),
-      failure(peer, benchmark, message) {
-        failures.push({ peer, benchmark, message });
-        say(`${peer}, ${benchmark}: ${message}`);
-      },
-      vulnerabilities(peer, text) {
-        if (vulnerabilities[peer] === undefined) say(`${peer}, vulnerabilities:\n${text.replaceAll(/^.*\//gm, "  ")}`);
-        vulnerabilities[peer] = text;
-      },
-      memory: (peer, residentBytes, largestMappingBytes) =>
-        void (memory[peer] = { residentBytes, largestMappingBytes }),
-    });
+    for (const plan of plans) await measureOnce(plan, run, listener);
   }
 
   const machine = {

@@ -25,8 +25,10 @@ export interface Sample {
 
 /** What is measured, and with what. */
 export interface Plan {
+  /** Which guest: booting the small one is a benchmark of its own. */
+  readonly size: "small" | "large";
   readonly peers: readonly Peer[];
-  readonly files: Readonly<Record<Peer["architecture"], GuestFiles | undefined>>;
+  readonly files: Readonly<Partial<Record<Peer["architecture"], GuestFiles>>>;
   readonly native: Native | undefined;
   readonly programs: readonly Program[];
   /** Multiplies every program's rounds. */
@@ -60,7 +62,7 @@ export async function measureOnce(plan: Plan, turn: number, listener: Listener):
       const guest = guests.use(await bootGuest(peer, files));
       running.set(peer, guest);
       listener.sample({
-        benchmark: "boot",
+        benchmark: plan.size === "small" ? "boot" : "boot-large",
         peer: peer.name,
         phase: "first",
         rounds: 1,
@@ -88,6 +90,7 @@ export async function measureOnce(plan: Plan, turn: number, listener: Listener):
     }
     executeNatively(plan, program, listener);
   }
+  if (plan.size === "large") return;
   for (const [peer, guest] of running) {
     const { resident, largest } = residentMemory(guest.processId);
     listener.memory(peer.name, resident, largest);
@@ -112,8 +115,13 @@ async function execute(
     );
     return;
   }
-  const { seconds, guestSeconds, counters } = result;
-  listener.sample({ benchmark: program.name, peer, phase, seconds, guestSeconds, rounds, counters });
+  const { guestSeconds, counters } = result;
+  const seconds = program.seconds?.(result.output) ?? result.seconds;
+  if (Number.isFinite(seconds) && seconds > 0) {
+    listener.sample({ benchmark: program.name, peer, phase, seconds, guestSeconds, rounds, counters });
+  } else {
+    listener.failure(peer, program.name, `printed no figure: ${JSON.stringify(result.output.slice(0, 300))}`);
+  }
 }
 
 function executeNatively({ native, scale }: Plan, program: Program, listener: Listener): void {

@@ -11,10 +11,12 @@ export interface Program {
   /** With scale 1, so that a run takes the time that is worth measuring. */
   readonly rounds: number;
   readonly command: (rounds: number) => string;
-  /** All that it prints, for any number of rounds unless it is a function. */
+  /** All that it prints, for any number of rounds unless it is a function; its last line when it measures itself. */
   readonly expected: string | ((rounds: number) => string);
-  /** What must be there beside the image: compiled programs. */
-  readonly needs: "gcc" | "nothing";
+  /** What must be there beside the image: programs that the bench compiles, or Debian's packages in a larger initramfs. */
+  readonly needs: "nothing" | "compiled" | "packages";
+  /** Its figure, out of its output, when it measures itself: seconds for a fixed amount of work. */
+  readonly seconds?: (output: string) => number;
   /** TCG's slow-down against the host's processor, as measured before (README.md); far from it a run is void. */
   readonly tcgSlowDown?: number;
 }
@@ -43,14 +45,35 @@ function compiled(name: string, title: string, group: Group, rounds: number, exp
     title,
     group,
     rounds,
-    needs: "gcc",
+    needs: "compiled",
     command: (rounds) => `$B/${name} ${rounds}`,
     expected: `${name} ${expected}`,
     ...(tcg === undefined ? {} : { tcgSlowDown: tcg }),
   };
 }
 
+/** `openssl speed` for a second: as the time for so many bytes, or operations. Its last line is a digest's, known. */
+function openssl(name: string, title: string, options: string, field: number, amount: number): Program {
+  return {
+    name: `openssl-${name}`,
+    title: `openssl speed ${title}`,
+    group: "other",
+    rounds: 1,
+    needs: "packages",
+    command: (rounds) =>
+      `openssl speed -mr -elapsed -seconds ${rounds} ${options} 2>/dev/null | grep ^+F; openssl sha256 -r $B/data | cut -c 1-64`,
+    expected: dataSha256,
+    seconds(output) {
+      const value = Number(/^\+F.*$/m.exec(output)?.[0].split(":")[field]);
+      return amount === 0 ? value : amount / value;
+    },
+  };
+}
+
 const times = (rounds: number, text: string): string => Array.from({ length: rounds }, () => text).join(" ");
+
+/** Of {@link sampleText}. */
+const dataSha256 = "4ada388fd1b6c3f5798a44b1a9b123e04a3908be357e747b9d73b0a0523dc5c6";
 
 /** Every program, in the order in which they run. */
 export const suite: readonly Program[] = [
@@ -71,7 +94,7 @@ export const suite: readonly Program[] = [
     rounds: 3,
     needs: "nothing",
     command: (rounds) => `sha256sum ${times(rounds, "$B/data")} | cut -c 1-64 | uniq`,
-    expected: "4ada388fd1b6c3f5798a44b1a9b123e04a3908be357e747b9d73b0a0523dc5c6",
+    expected: dataSha256,
     tcgSlowDown: 5,
   },
   {
@@ -126,6 +149,28 @@ export const suite: readonly Program[] = [
   compiled("pingpong", "pipe ping-pong", "systems", 5_000, "0000000000000001", 2),
   compiled("pagefault", "page faults", "systems", 12, "5f45efa12ea97c00", 4.4),
   compiled("forks", "fork loop", "systems", 300, "0000000000000007", 4.6),
+  openssl("sha256", "sha256, 10 MB", "-bytes 8192 -evp sha256", 3, 1e7),
+  openssl("aes", "aes-128-cbc, 10 MB", "-bytes 8192 -evp aes-128-cbc", 3, 1e7),
+  openssl("rsa", "rsa2048, one signature", "rsa2048", 3, 0),
+  {
+    name: "python",
+    title: "Python",
+    group: "systems",
+    rounds: 1,
+    needs: "packages",
+    command: (rounds) => `python3.11 -I -S -B $B/bench.py ${rounds}`,
+    expected: "python 2262 999862 1082354839 5084",
+  },
+  {
+    name: "gcc",
+    title: "gcc compiling a file",
+    group: "systems",
+    rounds: 1,
+    needs: "packages",
+    command: (rounds) =>
+      `for i in ${times(rounds, "1")}; do gcc-12 -O2 -o /tmp/strings $B/strings.c || exit; done; /tmp/strings 1`,
+    expected: "strings 72b347881958ce96",
+  },
 ];
 
 /** Boot to the shell, TCG's seconds: the other figure by which a reference run is judged. */
@@ -134,5 +179,6 @@ export const tcgBootSeconds = 2.2;
 /** Whether a program printed what it must. */
 export function isRight(program: Program, rounds: number, output: string): boolean {
   const expected = typeof program.expected === "string" ? program.expected : program.expected(rounds);
-  return output.trim() === expected;
+  const lines = output.trim().split("\n");
+  return (program.seconds === undefined ? lines.join("\n") : lines.at(-1)) === expected;
 }

@@ -2,7 +2,6 @@
 
 import { joinArchives, runArchive } from "../../src/images/initramfs.ts";
 import { cpioArchive } from "../../src/boot/cpio.ts";
-import type { CpioEntry } from "../../src/boot/cpio.ts";
 
 /** Where a guest has the benchmark's files; commands call it $B. */
 export const directory = "bench";
@@ -23,16 +22,16 @@ export interface BenchFile {
   readonly contents: Uint8Array;
 }
 
-/** An image's initramfs with the driver and these files. */
+/** An image's initramfs with the driver and these files. @param system a further archive. */
 export function benchInitramfs(
   image: Uint8Array,
   files: readonly BenchFile[],
-  system: readonly CpioEntry[] = [],
+  system: Uint8Array = new Uint8Array(0),
 ): Uint8Array {
   const own = [...files, { name: "driver", contents: new TextEncoder().encode(driver) }];
   return joinArchives(
     image,
-    cpioArchive(system),
+    system,
     cpioArchive([
       { type: "directory", path: directory, mode: 0o755 },
       ...own.map(

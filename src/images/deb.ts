@@ -36,6 +36,11 @@ export function fileInPackage(
   return { path: found.path, contents: found.contents.slice() };
 }
 
+/** The tar archive of a package's files. Throws XenError "bad-archive" when the package is damaged. */
+export function packageTar(deb: Uint8Array, decompressors: Decompressors, what: string): Uint8Array {
+  return unpackTar(dataMember(deb, what), () => false, decompressors, what);
+}
+
 interface Member {
   readonly name: string;
   readonly contents: Uint8Array;

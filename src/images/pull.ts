@@ -66,7 +66,6 @@ export interface Image {
 const MAXIMUM_KERNEL_BYTES = 512 << 20;
 /** A release's list of packages, uncompressed: some 50 MB today. */
 const MAXIMUM_INDEX_BYTES = 512 << 20;
-const INDEX_PATH = "main/binary-amd64/Packages";
 
 /**
  * The image of that name, pulled from a mirror unless the store has it.
@@ -203,14 +202,16 @@ function isUpToDate(blob: PackagedBlob, current: Package): boolean {
   return blob.package === current.name && blob.packageVersion === current.version;
 }
 
-interface SignedRelease {
+/** A release whose signature was good. */
+export interface SignedRelease {
+  /** Its mirror's URL, without a slash at the end. */
   readonly mirror: string;
   readonly release: Release;
   readonly signedBy: string;
 }
 
 /** From the first mirror that has this release. A bad signature is not passed over in favour of another mirror. */
-async function fetchRelease(codename: string, host: PullHost): Promise<SignedRelease> {
+export async function fetchRelease(codename: string, host: PullHost): Promise<SignedRelease> {
   let failure: XenError | undefined;
   for (const mirror of host.mirrors()) {
     host.progress?.({ phase: "release", bytes: 0, total: undefined });
@@ -229,10 +230,17 @@ async function fetchRelease(codename: string, host: PullHost): Promise<SignedRel
   throw failure ?? new XenError("mirror-unreachable", "no Debian mirror is known; give one with --mirror");
 }
 
-async function fetchIndex(mirror: string, release: Release, host: PullHost): Promise<PackageIndex> {
-  const file = [".xz", ".gz", ""].map((suffix) => release.files.get(INDEX_PATH + suffix)).find((found) => found);
+/** The release's list of packages. */
+export async function fetchIndex(
+  mirror: string,
+  release: Release,
+  host: PullHost,
+  architecture = "amd64",
+): Promise<PackageIndex> {
+  const path = `main/binary-${architecture}/Packages`;
+  const file = [".xz", ".gz", ""].map((suffix) => release.files.get(path + suffix)).find((found) => found);
   if (file === undefined)
-    throw new XenError("bad-archive", `${mirror}: release "${release.codename}" has no amd64 packages`);
+    throw new XenError("bad-archive", `${mirror}: release "${release.codename}" has no ${architecture} packages`);
   const base = `${mirror}/dists/${release.codename}`;
   const received = reporter(host, "packages");
   const plain = (): Promise<Uint8Array> => downloadVerified(`${base}/${file.path}`, file, host, received);
@@ -248,7 +256,8 @@ async function fetchIndex(mirror: string, release: Release, host: PullHost): Pro
   return packageIndex(decompress(compression, bytes, MAXIMUM_INDEX_BYTES, host.decompressors, `${base}/${file.path}`));
 }
 
-function fetchPackage(
+/** A package's bytes, compared with the digest that the index gives. */
+export function fetchPackage(
   mirror: string,
   wanted: Package,
   phase: "kernel" | "busybox",

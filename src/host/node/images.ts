@@ -10,7 +10,7 @@ import type { ArchiveKey } from "../../images/keys/archive-key.ts";
 import { aptMirrors, defaultMirrors, mirrorUrl } from "../../images/mirror.ts";
 import type { AptSource } from "../../images/mirror.ts";
 import { listImages as listStored, pullImage as pullInto, removeImage as removeStored } from "../../images/pull.ts";
-import type { Image, PullProgress } from "../../images/pull.ts";
+import type { Image, PullHost, PullProgress } from "../../images/pull.ts";
 import { decompressors } from "./decompressors.ts";
 import { imageStore } from "./image-store.ts";
 
@@ -63,8 +63,13 @@ function homeDirectory(): string {
  *   "bad-archive", "cache-unwritable", "interrupted", "invalid-argument" for a mirror that is no URL.
  */
 export function pullImage(reference: string, options: PullOptions = {}): Promise<Image> {
+  return pullInto(reference, pullHost(options), options.refresh);
+}
+
+/** This machine under {@link PullHost}: what pulling packages needs. */
+export function pullHost(options: PullOptions = {}): PullHost {
   const environment = options.environment ?? process.env;
-  const host = {
+  return {
     store: imageStore(options.cacheDirectory ?? cacheDirectory(environment), options.onWait),
     decompressors,
     keys: options.keys ?? debianArchiveKeys,
@@ -76,7 +81,6 @@ export function pullImage(reference: string, options: PullOptions = {}): Promise
     progress: options.progress,
     warn: options.warn,
   };
-  return pullInto(reference, host, options.refresh);
 }
 
 function signalOption(signal: AbortSignal | undefined): { signal?: AbortSignal } {
