@@ -37,7 +37,7 @@ export async function runDomain(
   }
   if (interrupt.status !== undefined) return interrupt.status;
 
-  return runSource(source, mode, options, interrupt, line);
+  return await runSource(source, mode, options, interrupt, line);
 }
 
 function checkOptions(image: string | undefined, options: RunOptions, command: readonly string[] | undefined): void {

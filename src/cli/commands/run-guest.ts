@@ -85,7 +85,6 @@ async function attend(
           end();
         }, options.timeout * 1000);
 
-  line.set(`booting ${subject.title}`);
   const streams = consoleStreams({
     mode,
     verbose: options.verbose ?? false,
@@ -101,6 +100,8 @@ async function attend(
     },
     onFirstOutput: () => line.clear(),
   });
+  // Not before keys are the guest's: who sees this may rely on it.
+  line.set(`booting ${subject.title}`);
   // It may have changed since init's first size was written down.
   const window = windowSize(process.stdout);
   if (window !== undefined) guest.resize(window.rows, window.columns);
