@@ -12,12 +12,14 @@ const at = xencons_interface.offsets;
 export interface ConsoleSink {
   /**
    * Takes bytes that the guest printed, which are the sink's to keep.
-   * @returns false when the sink is full: the guest's next output stays in the ring until {@link ConsoleBackend.service}.
+   * @returns false when the sink is full: the guest's next output stays in the ring until {@link ConsoleBackend.resume}.
    */
   write(bytes: Uint8Array<ArrayBuffer>): boolean;
 }
 
 export interface ConsoleBackend extends Backend {
+  /** The sink is not full any more. */
+  resume(): void;
   /** Types into the guest. @returns a promise kept when the guest's ring holds all of it, or the console is closed. */
   type(bytes: Uint8Array): Promise<void>;
   /** Takes what the guest has printed even if the sink is full: the guest is gone and nothing may be lost. */
@@ -76,13 +78,19 @@ export function consoleBackend(page: Uint8Array, notify: () => void, sink: Conso
     return moved;
   }
 
+  // The guest decides how often: events alone must not bring more into a sink that is full.
+  function service(): void {
+    if (closed) return;
+    let changed = giveInput();
+    while (!full && takeOutput()) changed = true;
+    if (changed) notify();
+  }
+
   return {
-    service() {
-      if (closed) return;
+    service,
+    resume() {
       full = false;
-      let changed = giveInput();
-      while (!full && takeOutput()) changed = true;
-      if (changed) notify();
+      service();
     },
     drain() {
       if (closed) return;

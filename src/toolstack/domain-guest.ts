@@ -11,6 +11,7 @@ import type { MappedGrant } from "../hypervisor/control.ts";
 import type { Hypervisor } from "../hypervisor/domain.ts";
 import { domainPath } from "../xenstore/path.ts";
 import type { Xenstore } from "../xenstore/server.ts";
+import { CONSOLE_WINDOW, consoleCost, consoleGate, createConsoleGate } from "./console-gate.ts";
 import { shutdownReason } from "./create.ts";
 import type { BuiltDomain } from "./create.ts";
 import type { Ending, Guest, GuestConsole, GuestStatistics } from "./guest.ts";
@@ -46,6 +47,10 @@ export class DomainGuest implements Guest {
   readonly #parts: GuestParts;
   readonly #end: (ending: Ending) => void;
   readonly #counters = new SharedArrayBuffer(COUNTERS * 8);
+  readonly #consoleGate = createConsoleGate();
+  readonly #gate = consoleGate(this.#consoleGate);
+  /** What of the hypervisor's console has come and is not released, since its reader does not keep up. */
+  #unreleased = 0;
   readonly #page: MappedGrant;
   readonly #backend: ConsoleBackend;
   readonly #channel: Channel | undefined;
@@ -74,10 +79,13 @@ export class DomainGuest implements Guest {
     const readable = new ReadableStream<Uint8Array>(
       {
         start: (controller) => void (this.#output = controller),
-        pull: () => this.#backend?.service(),
-        cancel: () => void (this.#output = undefined),
+        pull: () => this.#takeMore(),
+        cancel: () => {
+          this.#output = undefined;
+          this.#takeMore();
+        },
       },
-      { highWaterMark: 16 },
+      { highWaterMark: CONSOLE_WINDOW, size: (bytes) => consoleCost(bytes.length) },
     );
     const page = mapGrant(built.domain, GNTTAB.RESERVED_CONSOLE, "write");
     assert(typeof page !== "number", `domain ${this.id}: its console is not granted`);
@@ -117,6 +125,7 @@ export class DomainGuest implements Guest {
       vcpu: 0,
       context,
       counters: this.#counters,
+      consoleGate: this.#consoleGate,
     };
     this.#thread = machine.startPcpu(assignment, {
       message: (message) => this.#hear(message),
@@ -185,9 +194,21 @@ export class DomainGuest implements Guest {
     return (this.#output?.desiredSize ?? 1) > 0;
   }
 
+  /** The reader keeps up again, or there is none any more. */
+  #takeMore(): void {
+    this.#release();
+    this.#backend.resume();
+  }
+
+  #release(): void {
+    this.#gate.release(this.#unreleased);
+    this.#unreleased = 0;
+  }
+
   #hear(message: PcpuMessage): void {
     if (message.kind === "console") {
-      this.#print(message.bytes);
+      this.#unreleased += consoleCost(message.bytes.length);
+      if (this.#print(message.bytes)) this.#release();
       return;
     }
     if (message.kind === "memory-wanted") {

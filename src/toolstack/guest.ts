@@ -28,9 +28,9 @@ export interface GuestStatistics {
   readonly exits: Readonly<Record<string, number>>;
 }
 
-/** A guest's console: the PV console's bytes. */
+/** A guest's console: the PV console's bytes, and what the guest puts out by console_io and port 0xE9. */
 export interface GuestConsole {
-  /** What the guest prints. A reader that is slow slows the guest's printing. */
+  /** What the guest prints. A reader that is slow slows the guest's printing; cancel it where nobody reads. */
   readonly readable: ReadableStream<Uint8Array>;
   /** What is typed. A write is done when the guest's ring has all of it. */
   readonly writable: WritableStream<Uint8Array>;

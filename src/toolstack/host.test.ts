@@ -12,6 +12,7 @@ import type { Domain } from "../hypervisor/domain.ts";
 import { send } from "../hypervisor/event-table.ts";
 import { pinsOf } from "../hypervisor/grant-table.ts";
 import { Heap } from "../hypervisor/heap.ts";
+import { CONSOLE_WINDOW, consoleCost } from "./console-gate.ts";
 import type { DomainConfig } from "./domain-config.ts";
 import { pvhElf } from "./hello/elf.ts";
 import { Host } from "./host.ts";
@@ -138,6 +139,41 @@ test("host: an event on the console's channel brings output out and input in", a
   assert.deepEqual((await reader.read()).value, Uint8Array.of(0x2a));
   await guest.console.writable.getWriter().write(Uint8Array.of(1, 2, 3));
   assert.deepEqual([...page.subarray(at.in, at.in + 3), page[at.in_prod]], [1, 2, 3, 3]);
+});
+
+test("host: what a reader does not take stays in the ring, and with the thread", async () => {
+  const { machine, threads } = testMachine();
+  await using host = await Host.open(machine);
+  const guest = await host.create(config);
+  const [thread] = threads;
+  assert.ok(thread);
+  const domain = inside(thread);
+  const page = domain.memory.frame(0xfefff);
+  assert.ok(page);
+  const at = xencons_interface.offsets;
+  const ring = new Uint32Array(page.buffer, page.byteOffset, page.byteLength / 4);
+  const events = async (): Promise<void> => {
+    for (let i = 0; i < 200; i++) {
+      // As much as fits, again and again.
+      ring[at.out_prod / 4] = (ring[at.out_cons / 4] ?? 0) + 2048;
+      send(domain, Number(domain.param(18)));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  };
+  await events();
+  const taken = ring[at.out_cons / 4] ?? 0;
+  assert.equal(taken, CONSOLE_WINDOW);
+  thread.listener.message({ kind: "console", bytes: Uint8Array.of(1) });
+  const released = new Int32Array(thread.assignment.consoleGate);
+  assert.equal(released[0], 0);
+  const reader = guest.console.readable.getReader();
+  let length = 0;
+  while (length <= CONSOLE_WINDOW) length += (await reader.read()).value?.length ?? 0;
+  assert.equal(released[0], consoleCost(1));
+  assert.ok((ring[at.out_cons / 4] ?? 0) > taken);
+  await reader.cancel();
+  await events();
+  assert.equal(ring[at.out_cons / 4], ring[at.out_prod / 4]);
 });
 
 test("host: console and xenstore are reached by the grants that the toolstack made", async () => {

@@ -15,6 +15,8 @@ export interface PcpuAssignment {
   readonly context: VcpuContext | undefined;
   /** Counters that the thread keeps and others read: {@link Counter} of doubles. */
   readonly counters: SharedArrayBuffer;
+  /** Holds the domain's "console" messages up when nobody reads them: see console-gate.ts. */
+  readonly consoleGate: SharedArrayBuffer;
   /** Count how often each form of an instruction is executed, and say so at the end: for bench/profile-forms.ts. */
   readonly countForms?: boolean;
 }
@@ -34,7 +36,7 @@ export const COUNTERS = Object.keys(Counter).length;
 
 /** What a thread tells the control thread. */
 export type PcpuMessage =
-  /** Bytes for the hypervisor's console: console_io, and port 0xE9. */
+  /** Bytes for the hypervisor's console: console_io, and port 0xE9. Only through {@link PcpuAssignment.consoleGate}. */
   | { readonly kind: "console"; readonly bytes: Uint8Array }
   /** Its guest maps or copies a page of this domain, whose memory the thread does not have. It waits for the answer. */
   | { readonly kind: "memory-wanted"; readonly domain: DomainId }

@@ -8,10 +8,11 @@ import type { DomainMemory } from "../engine/engine.ts";
 import type { WasmVcpu } from "../engine/wasm-engine.ts";
 import { WasmEngine } from "../engine/wasm-engine.ts";
 import { attachDomain, Hypervisor } from "../hypervisor/domain.ts";
-import { Heap } from "../hypervisor/heap.ts";
+import { DomainState, Heap } from "../hypervisor/heap.ts";
 import type { World } from "../hypervisor/inputs.ts";
 import { runVcpu } from "../hypervisor/vcpu-loop.ts";
 import { VirtualCpu } from "../hypervisor/virtual-cpu.ts";
+import { consoleGate } from "./console-gate.ts";
 import { Counter } from "./pcpu.ts";
 import type { MemoryReply, PcpuAssignment, PcpuMessage } from "./pcpu.ts";
 import { formatRegisters } from "./registers.ts";
@@ -37,9 +38,13 @@ export function runPcpu(assignment: PcpuAssignment, world: World, control: Contr
   const domain = attachDomain(hypervisor, id, memory, (vcpu) => attentionOf(assignment.memory, vcpu));
   assert(domain !== undefined, `domain ${id} is gone before its thread began`);
 
+  const gate = consoleGate(assignment.consoleGate);
   const cpu = new VirtualCpu(domain, index, config, {
     world,
-    console: (bytes) => control.post({ kind: "console", bytes }),
+    console(bytes) {
+      gate.enter(bytes.length, () => domain.state === DomainState.running);
+      control.post({ kind: "console", bytes });
+    },
   });
   const { countForms = false } = assignment;
   const engine = new WasmEngine(memory, { sampledTime: config.vcpus === 1, counting: countForms });
