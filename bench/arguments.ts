@@ -1,12 +1,15 @@
-/** What the user chose: `npm run bench -- [--peers LIST | --no-peers] [--runs N] [--scale X] [--timeout S] [NAME…]`. */
+/** What the user chose: `npm run bench -- [--peers LIST | --no-peers] [--cpus LIST] [--runs N] [--scale X] [--timeout S] [NAME…]`. */
 
 import { parseArgs } from "node:util";
+import { bestProcessor } from "./peers/qemu.ts";
 
 /** Options, of which each has an environment variable too. */
 export interface Options {
   readonly names: readonly string[];
   /** Peers beside Xenolith: undefined for all that there are. */
   readonly peers: readonly string[] | undefined;
+  /** QEMU's processor models, with semicolons between them: each is a peer with and without mitigations. */
+  readonly processors: readonly string[];
   readonly runs: number;
   readonly scale: number;
   readonly timeoutSeconds: number;
@@ -20,7 +23,15 @@ export function options(args: readonly string[], environment: NodeJS.ProcessEnv)
   const { values, positionals } = parseArgs({
     args: [...args],
     allowPositionals: true,
-    options: { peers: text, "no-peers": { type: "boolean" }, runs: text, scale: text, timeout: text, append: text },
+    options: {
+      peers: text,
+      cpus: text,
+      "no-peers": { type: "boolean" },
+      runs: text,
+      scale: text,
+      timeout: text,
+      append: text,
+    },
   });
   const number = (name: "runs" | "scale" | "timeout", otherwise: number): number => {
     const given = values[name] ?? environment[`BENCH_${name.toUpperCase()}`];
@@ -32,6 +43,7 @@ export function options(args: readonly string[], environment: NodeJS.ProcessEnv)
   return {
     names: positionals,
     peers: peers?.split(",").filter((name) => name !== ""),
+    processors: (values.cpus ?? environment["BENCH_CPUS"] ?? bestProcessor).split(";"),
     runs: Math.ceil(number("runs", 5)),
     scale: number("scale", 1),
     timeoutSeconds: number("timeout", 180),

@@ -16,9 +16,11 @@ export interface Sample {
   readonly peer: string;
   /** A program's first execution in its guest, or a later one. */
   readonly phase: "first" | "steady";
-  /** By the host's clock. */
+  /** The figure. By the host's clock, unless the program measures itself. */
   readonly seconds: number;
   readonly rounds: number;
+  /** From beginning to end, by the host's clock and by the guest's. */
+  readonly elapsed?: number;
   readonly guestSeconds?: number;
   readonly counters?: Readonly<Record<string, number>>;
 }
@@ -46,6 +48,10 @@ export interface Listener {
   /** Bytes of the peer's process in memory when all is done, and of them those of its largest mapping: the guest's RAM. */
   memory(peer: string, residentBytes: number, largestBytes: number): void;
 }
+
+/** How far a guest's clock may be off: its own line takes a while to the host as well. */
+const CLOCK_SLACK_SECONDS = 0.05;
+const CLOCK_TOLERANCE = 0.05;
 
 /** The host's processor is so much faster that its runs are made longer. */
 const NATIVE_FACTOR = 8;
@@ -115,10 +121,14 @@ async function execute(
     );
     return;
   }
-  const { guestSeconds, counters } = result;
-  const seconds = program.seconds?.(result.output) ?? result.seconds;
+  const { seconds: elapsed, guestSeconds, counters } = result;
+  if (guestSeconds > 0 && Math.abs(guestSeconds - elapsed) > CLOCK_SLACK_SECONDS + elapsed * CLOCK_TOLERANCE) {
+    listener.failure(peer, program.name, `took ${elapsed} s, but ${guestSeconds} s by the guest's clock`);
+    return;
+  }
+  const seconds = program.seconds?.(result.output) ?? elapsed;
   if (Number.isFinite(seconds) && seconds > 0) {
-    listener.sample({ benchmark: program.name, peer, phase, seconds, guestSeconds, rounds, counters });
+    listener.sample({ benchmark: program.name, peer, phase, seconds, elapsed, guestSeconds, rounds, counters });
   } else {
     listener.failure(peer, program.name, `printed no figure: ${JSON.stringify(result.output.slice(0, 300))}`);
   }

@@ -40,12 +40,15 @@ export function verdictTable(rows: readonly Comparison[]): string {
 
 /** What Xenolith's counters say of each program: per round, and in millions a second. */
 export function counterTable(figures: readonly Figure[]): string {
-  const body = figures.flatMap(({ benchmark, phase, peer, seconds, rounds, counters }) => {
+  const body = figures.flatMap(({ benchmark, phase, peer, seconds, elapsed, rounds, counters }) => {
     const instructions = counters?.["instructions"];
     if (peer !== "xenolith" || counters === undefined || instructions === undefined) return [];
     const each = (value = 0): string => number(value / rounds, 4);
-    const mips = (instructions / seconds / 1e6).toFixed(0);
-    return [[benchmark, phase, mips, each(instructions), each(counters["transitions"]), String(rounds)]];
+    const mips = (instructions / (elapsed ?? seconds) / 1e6).toFixed(0);
+    const translated = counters["translatedInstructions"];
+    const share = translated === undefined ? "–" : ((translated / instructions) * 100).toFixed(1);
+    return [[benchmark, phase, mips, share, each(instructions), each(counters["transitions"]), String(rounds)]];
   });
-  return table(["program", "run", "MIPS", "instructions/round", "transitions/round", "rounds"], body);
+  const header = ["program", "run", "MIPS", "% translated", "instructions/round", "transitions/round", "rounds"];
+  return table(header, body);
 }

@@ -16,11 +16,12 @@ export interface Figure {
   readonly rounds: number;
   /** Of the run that is the median. */
   readonly guestSeconds?: number;
+  readonly elapsed?: number;
   readonly counters?: Readonly<Record<string, number>>;
 }
 
-/** The names under which QEMU's two runs go. */
-export const tcgPeers = ["qemu", "qemu-mitigations-off"] as const;
+/** Whether a peer is one of QEMU's runs: it is judged by the fastest. */
+const isTcg = (peer: string): boolean => peer.startsWith("qemu");
 
 /** The lower one of two in the middle: a value that was measured. */
 export function median(values: readonly number[]): number {
@@ -50,10 +51,10 @@ export interface Comparison {
   readonly group: Group | "boot";
   readonly phase: Sample["phase"];
   readonly seconds: Readonly<Record<string, number>>;
-  /** Xenolith's speed as a multiple of the faster of QEMU's runs, and of v86's. */
+  /** Xenolith's speed as a multiple of the fastest of QEMU's runs, and of v86's. */
   readonly againstTcg: number | undefined;
   readonly againstV86: number | undefined;
-  /** The faster of QEMU's runs against the host's processor. */
+  /** The fastest of QEMU's runs against the host's processor. */
   readonly tcgSlowDown: number | undefined;
   /** Why the reference run cannot be judged by. */
   readonly void: string | undefined;
@@ -72,7 +73,7 @@ export function compare(all: readonly Figure[], programs: readonly Program[], ex
       if (own.every(({ peer }) => peer === "native")) continue;
       const seconds = Object.fromEntries(own.map((figure) => [figure.peer, figure.seconds]));
       const ours = seconds["xenolith"];
-      const tcg = tcgPeers.map((peer) => seconds[peer]).filter((value) => value !== undefined);
+      const tcg = own.filter(({ peer }) => isTcg(peer)).map((figure) => figure.seconds);
       const faster = tcg.length === 0 ? undefined : Math.min(...tcg);
       const host = all.find(({ benchmark, peer }) => benchmark === subject.name && peer === "native")?.seconds;
       const slowDown = faster === undefined || host === undefined ? undefined : faster / host;

@@ -61,7 +61,7 @@ export async function setUp(chosen: Options, image: string): Promise<Setup> {
   };
 
   const wanted = wantedPrograms(chosen.names);
-  const peers = (await wantedPeers(chosen.peers, attempt)).filter((peer) => {
+  const peers = (await wantedPeers(chosen, attempt)).filter((peer) => {
     if (peer.missing !== undefined) missing.push(`${peer.name}: ${peer.missing}`);
     return peer.missing === undefined;
   });
@@ -153,9 +153,9 @@ async function i386Base(): Promise<Base> {
 type Attempt = <T>(what: string, make: () => Promise<T>) => Promise<T | undefined>;
 
 /** Xenolith, and those that were asked for. */
-async function wantedPeers(names: readonly string[] | undefined, attempt: Attempt): Promise<Peer[]> {
+async function wantedPeers({ peers: names, processors }: Options, attempt: Attempt): Promise<Peer[]> {
   const all: Readonly<Record<string, () => Promise<Peer[]>>> = {
-    qemu: () => Promise.resolve([qemu("default"), qemu("off")]),
+    qemu: () => Promise.resolve(processors.flatMap((model) => [qemu(model, "default"), qemu(model, "off")])),
     v86: async () => [v86(await attempt("SeaBIOS", seaBios))],
   };
   const unknown = names?.filter((name) => all[name] === undefined) ?? [];

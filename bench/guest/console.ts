@@ -29,6 +29,8 @@ export interface BenchGuest extends AsyncDisposable {
 
 /** The last of a console's output that an error shows. */
 const LAST_CHARACTERS = 600;
+/** The first of what its process complained of. */
+const ERROR_CHARACTERS = 3000;
 const BOOT_TIMEOUT_SECONDS = 300;
 
 interface Line {
@@ -93,6 +95,7 @@ function consoleLines(child: ChildProcess, name: string): ConsoleLines {
   const lines: Line[] = [];
   let rest = "";
   let last = "";
+  let errors = "";
   let ended: string | undefined;
   let changed = Promise.withResolvers<void>();
   const change = (): void => {
@@ -107,7 +110,7 @@ function consoleLines(child: ChildProcess, name: string): ConsoleLines {
     for (const piece of pieces) lines.push({ text: piece.replaceAll("\r", ""), at });
     change();
   });
-  child.stderr?.setEncoding("utf8").on("data", (text: string) => (last = (last + text).slice(-LAST_CHARACTERS)));
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => (errors = (errors + text).slice(0, ERROR_CHARACTERS)));
   child.on("error", (error) => ((ended = error.message), change()));
   child.on("exit", (status, signal) => ((ended = `it exited (${status ?? signal})`), change()));
   child.stdin?.on("error", () => {});
@@ -122,7 +125,7 @@ function consoleLines(child: ChildProcess, name: string): ConsoleLines {
           return { ...taken[index]!, before: taken.slice(0, index).map(({ text }) => text) };
         }
         const why = ended ?? (timeout.aborted ? `no ${mark} within ${timeoutSeconds} s` : undefined);
-        if (why !== undefined) throw new Error(`${name}: ${why}; its console ended with:\n${last}`);
+        if (why !== undefined) throw new Error(`${name}: ${why}; its console ended with:\n${last}\n${errors}`);
         await changed.promise;
       }
     },

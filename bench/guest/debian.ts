@@ -1,5 +1,6 @@
 /** What guests have beside the image: programs out of Debian's packages, and a 32-bit kernel. Verified, and kept in the cache. */
 
+import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { cpioArchive } from "../../src/boot/cpio.ts";
@@ -92,7 +93,9 @@ const PACKAGES: readonly string[] = [
   ..."libc6 libgcc-s1 zlib1g libssl3 openssl".split(" "),
   ..."python3.11-minimal libpython3.11-minimal".split(" "),
   ..."gcc-12 cpp-12 libgcc-12-dev libc6-dev linux-libc-dev libcrypt-dev".split(" "),
-  ..."libisl23 libmpc3 libmpfr6 libgmp10 libzstd1 libjansson4 libbinutils libctf0 libctf-nobfd0 libexpat1".split(" "),
+  ..."libisl23 libmpc3 libmpfr6 libgmp10 libzstd1 libjansson4 libbinutils libctf0 libctf-nobfd0 libexpat1 binutils".split(
+    " ",
+  ),
 ];
 const BINUTILS: Readonly<Record<Architecture, string>> = {
   amd64: "binutils-x86-64-linux-gnu",
@@ -105,7 +108,8 @@ const SUPERFLUOUS =
 
 /** Those packages as an archive to put behind an image's initramfs: its path. */
 export function systemArchive(architecture: Architecture): Promise<string> {
-  return kept(`system-${architecture}.cpio`, async () => {
+  const chosen = createHash("sha256").update(`${PACKAGES.join()} ${SUPERFLUOUS.source}`).digest("hex");
+  return kept(`system-${architecture}-${chosen.slice(0, 12)}.cpio`, async () => {
     const entries = new Map<string, CpioEntry>();
     for (const name of [...PACKAGES, BINUTILS[architecture]]) {
       for (const entry of tarEntries(packageTar(await deb(name, architecture), decompressors, name))) {

@@ -6,14 +6,18 @@ import type { Peer } from "./peer.ts";
 const PROGRAM = "qemu-system-x86_64";
 
 /** The processor model and the machine with which TCG was the fastest: README.md has the figures. */
-const processor = process.env["BENCH_QEMU_CPU"] ?? "qemu64";
-const machine = process.env["BENCH_QEMU_MACHINE"] ?? "pc";
+export const bestProcessor = "qemu64";
+const machine = "pc";
 
-/** @param mitigations as the kernel has them by itself, or none: what the guest does about its processor's faults costs time. */
-export function qemu(mitigations: "default" | "off"): Peer {
+/**
+ * @param processor one of QEMU's models, for -cpu.
+ * @param mitigations as the kernel has them by itself, or none: what the guest does about its
+ *   processor's faults costs time.
+ */
+export function qemu(processor: string, mitigations: "default" | "off"): Peer {
   const found = spawnSync(PROGRAM, ["--version"]).status === 0;
   return {
-    name: mitigations === "off" ? "qemu-mitigations-off" : "qemu",
+    name: `qemu${processor === bestProcessor ? "" : `-${processor}`}${mitigations === "off" ? "-mitigations-off" : ""}`,
     architecture: "amd64",
     missing: found ? undefined : `${PROGRAM} is not installed (Debian: apt install qemu-system-x86)`,
     statistics: "none",
