@@ -29,13 +29,13 @@ export function ratioTable(rows: readonly Comparison[], peers: readonly string[]
 
 /** The means against what the project wants of them. */
 export function verdictTable(rows: readonly Comparison[]): string {
-  const body = verdicts(rows).map(({ figure, value, target, least, better }) => {
-    const meets = (limit: number): boolean => (better === "more" ? value >= limit : value <= limit);
+  const body = verdicts(rows).map(({ figure, value, target, limit, better, of, void: voids }) => {
+    const meets = (bound: number): boolean => (better === "more" ? value >= bound : value <= bound);
     const sign = better === "more" ? "≥" : "≤";
-    const verdict = meets(target) ? "target met" : meets(least) ? "enough, target missed" : "not done";
-    return [figure, number(value), `${sign} ${target}`, `${sign} ${least}`, verdict];
+    const outcome = meets(target) ? "target met" : meets(limit) ? "done, target missed" : "not done";
+    return [figure, number(value), `${sign} ${target}`, `${sign} ${limit}`, outcome, `${voids} of ${of}`];
   });
-  return table(["figure", "measured", "target", "needed", ""], body);
+  return table(["figure", "measured", "target", "limit", "", "void references"], body);
 }
 
 /** What Xenolith's counters say of each program: per round, and in millions a second. */

@@ -106,40 +106,43 @@ export interface Verdict {
   readonly figure: string;
   readonly value: number;
   readonly target: number;
-  readonly least: number;
-  /** Whether a larger value is better. */
+  /** Missing this, it is not done. */
+  readonly limit: number;
+  /** Which way is better. */
   readonly better: "more" | "less";
+  /** How many figures are in it, and how many of them stand on a reference that is void. */
+  readonly of: number;
+  readonly void: number;
 }
 
-/** The means that the project has set itself. Programs that are void count as the others do, and are named in the table. */
+/** The means that the project has set itself, of steady runs. What is void counts as all else does, and is told. */
 export function verdicts(rows: readonly Comparison[]): Verdict[] {
   const steady = rows.filter(({ phase, group }) => phase === "steady" && group !== "boot");
-  const tcg = (of: readonly Comparison[]): number[] =>
-    of.map((row) => row.againstTcg).filter((value) => value !== undefined);
-  const v86 = steady.map((row) => row.againstV86).filter((value) => value !== undefined);
-  const boot = rows.find(({ group }) => group === "boot")?.againstTcg;
-  const more = (figure: string, value: number, target: number, least: number): Verdict[] =>
-    Number.isFinite(value) ? [{ figure, value, target, least, better: "more" }] : [];
+  const systems = steady.filter(({ group }) => group === "systems");
+  const floating = steady.filter(({ group }) => group === "floating-point");
+  const boots = rows.filter(({ benchmark }) => benchmark === "boot");
+  const verdict = (
+    figure: string,
+    of: readonly Comparison[],
+    peer: "againstTcg" | "againstV86",
+    [target, limit]: readonly [number, number],
+    mean: (values: readonly number[]) => number = geometricMean,
+    better: Verdict["better"] = "more",
+  ): Verdict[] => {
+    const counted = of.filter((row) => row[peer] !== undefined);
+    if (counted.length === 0) return [];
+    const value = mean(counted.map((row) => row[peer]!));
+    const voids = peer === "againstTcg" ? counted.filter((row) => row.void !== undefined).length : 0;
+    return [{ figure, value, target, limit, better, of: counted.length, void: voids }];
+  };
+  const smallest = (values: readonly number[]): number => Math.min(...values);
+  const inverse = ([ratio = Number.NaN]: readonly number[]): number => 1 / ratio;
   return [
-    ...more("all programs against TCG, geometric mean", geometricMean(tcg(steady)), 1.5, 1),
-    ...more(
-      "systems programs against TCG, geometric mean",
-      geometricMean(tcg(steady.filter(({ group }) => group === "systems"))),
-      1.3,
-      1,
-    ),
-    ...more("slowest single program against TCG", Math.min(...tcg(steady)), 0.8, 0.5),
-    ...more(
-      "floating-point programs against TCG, geometric mean",
-      geometricMean(tcg(steady.filter(({ group }) => group === "floating-point"))),
-      3,
-      2,
-    ),
-    ...(boot === undefined
-      ? []
-      : [
-          { figure: "boot, multiple of TCG's time", value: 1 / boot, target: 1.5, least: 2.5, better: "less" } as const,
-        ]),
-    ...more("all programs against v86, geometric mean", geometricMean(v86), 4, 2.5),
+    ...verdict("all programs against TCG, geometric mean", steady, "againstTcg", [1.5, 1]),
+    ...verdict("systems programs against TCG, geometric mean", systems, "againstTcg", [1.3, 1]),
+    ...verdict("slowest single program against TCG", steady, "againstTcg", [0.8, 0.5], smallest),
+    ...verdict("floating-point programs against TCG, geometric mean", floating, "againstTcg", [3, 2]),
+    ...verdict("boot, multiple of TCG's time", boots, "againstTcg", [1.5, 2.5], inverse, "less"),
+    ...verdict("all programs against v86, geometric mean", steady, "againstV86", [4, 2.5]),
   ];
 }

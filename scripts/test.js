@@ -87,7 +87,7 @@ function perform({ name, program, options }, totals) {
 async function runTests(patterns, name, totals) {
   const wanted = (file) => patterns.length === 0 || patterns.some((pattern) => file.includes(pattern));
   // What crosses layers runs longest: it comes first, so that one slow file does not end alone.
-  const files = ["test/**/*.test.ts", "src/**/*.test.ts"]
+  const files = ["test/**/*.test.ts", "src/**/*.test.ts", "bench/**/*.test.ts"]
     .flatMap((glob) => fs.globSync(glob).toSorted())
     .filter(wanted);
   if (files.length === 0) {

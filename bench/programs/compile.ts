@@ -24,7 +24,7 @@ export async function compilePrograms(architecture: "amd64" | "i386"): Promise<C
     for (const source of readdirSync(here).filter((file) => file.endsWith(".c"))) {
       const name = source.slice(0, -2);
       const target = join(directory, name);
-      const args = ["-O2", "-static", ...options, "-o", target, join(here, source), "-lm"];
+      const args = ["-O2", "-static", "-s", ...options, "-o", target, join(here, source), "-lm"];
       const { status, stderr, error } = spawnSync("gcc", args, { encoding: "utf8" });
       if (status !== 0)
         return missing(architecture, error?.message ?? stderr.trim().split("\n").slice(0, 3).join("; "));
