@@ -48,6 +48,9 @@ function commit(): string {
 async function bench(): Promise<void> {
   const chosen = options(process.argv.slice(2), process.env);
   using setup = await setUp(chosen, image);
+  // What is cut short leaves nothing behind: neither files nor, in guest/console.ts, processes.
+  process.once("exit", () => setup[Symbol.dispose]());
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
   const { plans, kernel, missing } = setup;
   for (const what of missing) say(`missing: ${what}`);
   const commandLines = Object.assign({}, ...plans.map(commandLinesOf)) as Record<string, string>;

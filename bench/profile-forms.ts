@@ -5,7 +5,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { nodeMachine } from "../src/host/node/machine.ts";
 import type { FormCounts } from "../src/toolstack/pcpu.ts";
-import { runInGuest } from "./guest.ts";
+import { runInGuest } from "./guest/profiled.ts";
 
 const count = Number(process.argv[2] ?? 150);
 const profileFile = new URL("../src/engine/hot-profile.ts", import.meta.url);

@@ -47,11 +47,14 @@ export async function bootGuest(peer: Peer, files: GuestFiles): Promise<BenchGue
     stdio: peer.statistics === "messages" ? ["pipe", "pipe", "pipe", "ipc"] : ["pipe", "pipe", "pipe"],
   });
   const lines = consoleLines(child, peer.name);
+  const end = (): void => void child.kill("SIGKILL");
+  process.once("exit", end);
+  child.once("exit", () => process.off("exit", end));
   const dispose = async (): Promise<void> => {
     if (child.exitCode !== null || child.signalCode !== null) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     child.once("exit", () => resolve());
-    child.kill("SIGKILL");
+    end();
     await promise;
   };
   const counters = (): Promise<Record<string, number>> =>

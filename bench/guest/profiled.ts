@@ -1,15 +1,15 @@
 import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { cpioArchive } from "../src/boot/cpio.ts";
-import type { CpioEntry } from "../src/boot/cpio.ts";
-import { nodeMachine } from "../src/host/node/machine.ts";
-import { pullImage } from "../src/host/node/images.ts";
-import { imageCommandLine } from "../src/images/command-line.ts";
-import { joinArchives, newMarker, runArchive } from "../src/images/initramfs.ts";
-import type { Machine } from "../src/toolstack/machine.ts";
-import type { GuestStatistics } from "../src/toolstack/guest.ts";
-import { Host } from "../src/toolstack/host.ts";
-import { runSession } from "../src/toolstack/session.ts";
+import { cpioArchive } from "../../src/boot/cpio.ts";
+import type { CpioEntry } from "../../src/boot/cpio.ts";
+import { nodeMachine } from "../../src/host/node/machine.ts";
+import { pullImage } from "../../src/host/node/images.ts";
+import { imageCommandLine } from "../../src/images/command-line.ts";
+import { joinArchives, newMarker, runArchive } from "../../src/images/initramfs.ts";
+import type { Machine } from "../../src/toolstack/machine.ts";
+import type { GuestStatistics } from "../../src/toolstack/guest.ts";
+import { Host } from "../../src/toolstack/host.ts";
+import { runSession } from "../../src/toolstack/session.ts";
 
 /** One run of a command in a guest that was booted for it. */
 export interface Run {
