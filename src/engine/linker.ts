@@ -4,7 +4,7 @@ import { ModuleBuilder } from "../wasm/module.ts";
 import type { FunctionType } from "../wasm/types.ts";
 import { FunctionLowering } from "./lower/function.ts";
 import type { Surroundings } from "./lower/lowering.ts";
-import { visitStatement } from "../ir/visit.ts";
+import { directCalls } from "./calls.ts";
 import { wasmType } from "./lower/operations.ts";
 
 /** A function that answers for the platform: (vcpu, …i32) → i32. */
@@ -23,31 +23,6 @@ export function routineType(routine: Routine): FunctionType {
     // A routine that can fault says so above its results.
     results: routine.faults ? [...results, "i32"] : results,
   };
-}
-
-/** What a block calls, itself and in the routines it calls. */
-interface Calls {
-  readonly routines: ReadonlySet<Routine>;
-  readonly hosts: ReadonlyMap<string, number>;
-}
-const callsOf = new WeakMap<Block, Calls>();
-
-function directCalls(body: Block): Calls {
-  const known = callsOf.get(body);
-  if (known !== undefined) return known;
-  const routines = new Set<Routine>();
-  const hosts = new Map<string, number>();
-  const walk = (block: Block) => {
-    for (const statement of block) {
-      if (statement.kind === "call") routines.add(statement.routine);
-      if (statement.kind === "host") hosts.set(statement.name, statement.arguments.length);
-      visitStatement(statement, () => {}, walk);
-    }
-  };
-  walk(body);
-  const calls = { routines, hosts };
-  callsOf.set(body, calls);
-  return calls;
 }
 
 /** Collects what functions call, as far as it is not compiled already. */
@@ -115,7 +90,6 @@ export class Linker {
   /**
    * Makes and instantiates a module.
    * @param inlined Bodies that `extra` lowers into functions of its own, given the callees.
-   * @param constants Imported i32 globals, in their order from index 0; their values are asked for when all is emitted.
    * @returns the exports.
    */
   link(
@@ -123,7 +97,6 @@ export class Linker {
     roots: readonly Routine[] = [],
     inlined: Iterable<Block> = [],
     extra?: (callees: Callees) => void,
-    constants: Readonly<Record<string, () => number>> = {},
   ): Readonly<Record<string, unknown>> {
     const collection = new Collection(this.#routines);
     for (const root of [...this.#implicit, ...roots]) collection.routine(root);
@@ -133,7 +106,6 @@ export class Linker {
     const module = new ModuleBuilder();
     module.importMemory("env", "memory", { ...this.#pages, shared: true });
     module.importTable("env", "table", { minimum: 1 });
-    for (const name of Object.keys(constants)) module.importGlobal("constant", name, "i32");
     const hostIndex = new Map<string, number>();
     for (const [name, parameters] of hosts) {
       if (this.#hosts[name] === undefined) throw new Error(`nothing answers "${name}"`);
@@ -150,8 +122,10 @@ export class Linker {
     for (const routine of routines) {
       const known = this.#routines.get(routine);
       if (known === undefined) continue;
-      imported[routine.name] = known;
-      routineIndex.set(routine, module.importFunction("routine", routine.name, routineType(routine)));
+      // Two routines may have one name.
+      const key = `${routine.name}#${routineIndex.size}`;
+      imported[key] = known;
+      routineIndex.set(routine, module.importFunction("routine", key, routineType(routine)));
     }
     const fresh = [...routines].filter((routine) => !routineIndex.has(routine));
     for (const routine of fresh) routineIndex.set(routine, module.declare(routineType(routine)));
@@ -171,7 +145,7 @@ export class Linker {
     for (const routine of fresh) {
       const index = callees.routine(routine);
       module.define(index, (code) => lowerRoutine(code, callees, routine));
-      module.export(`r:${routine.name}`, index);
+      module.export(`r:${index}`, index);
       module.name(index, routine.name);
     }
     for (const { slot, name, body } of functions) {
@@ -184,10 +158,31 @@ export class Linker {
       env: { memory: this.#memory, table: this.table },
       host: this.#hosts,
       routine: imported,
-      constant: Object.fromEntries(Object.entries(constants).map(([name, value]) => [name, value()])),
     });
-    for (const routine of fresh) this.#routines.set(routine, instance.exports[`r:${routine.name}`]);
+    for (const routine of fresh) this.#routines.set(routine, instance.exports[`r:${callees.routine(routine)}`]);
     return instance.exports;
+  }
+
+  /** 64 KiB pages of the memory. */
+  get pages(): number {
+    return this.#pages.maximum;
+  }
+
+  /**
+   * Instantiates a module that was made elsewhere, over the same memory and table.
+   * @param imports What it imports besides: functions and constants, by module and name.
+   */
+  instantiate(
+    bytes: Uint8Array<ArrayBuffer>,
+    routines: readonly Routine[],
+    imports: Readonly<Record<string, Record<string, unknown>>>,
+  ): void {
+    const routine = Object.fromEntries(routines.map((each) => [each.name, this.routine(each)]));
+    void new WebAssembly.Instance(new WebAssembly.Module(bytes), {
+      env: { memory: this.#memory, table: this.table },
+      routine,
+      ...imports,
+    });
   }
 
   /** A compiled routine, to be called from JavaScript. */

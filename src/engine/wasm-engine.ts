@@ -1,11 +1,6 @@
-import type { OpcodeMap } from "../x86/decode/opcode-map.ts";
-import { buildOpcodeMap } from "../x86/decode/opcode-map.ts";
 import { pushesErrorCode } from "../x86/exceptions.ts";
 import { Flag } from "../x86/flags.ts";
-import { instructions } from "../x86/instructions/index.ts";
 import { interrupt } from "../x86/routines/interrupt.ts";
-import { clock } from "../x86/routines/clock.ts";
-import { mmu } from "../x86/routines/mmu.ts";
 import { State, gprSlot } from "../x86/state.ts";
 import { CodeCache } from "./code-cache.ts";
 import { ContextView } from "./context.ts";
@@ -16,30 +11,22 @@ import type { DomainMemory, Engine, Platform, Vcpu, VcpuContext } from "./engine
 import { FormLibrary } from "./form-library.ts";
 import { LocalPool } from "./hot-form.ts";
 import { hotForms } from "./hot-profile.ts";
-import { hostRange } from "./mmu/host-range.ts";
+import { theOpcodeMap } from "./opcodes.ts";
 import { TlbEntry, VcpuLayout, DomainLayout, vcpuBase } from "./layout.ts";
 import { Linker, regionType } from "./linker.ts";
 import type { HostFunction } from "./linker.ts";
+import { RegionCompiler } from "./translate/job.ts";
+import type { TranslationResult } from "./translate/job.ts";
 import { Translator, emitStub } from "./translate/translator.ts";
-import type { TranslatorStatistics } from "./translate/translator.ts";
-import { SampledTime, timeStamp } from "./time-stamp.ts";
-import { slowLoad, slowProbe, slowStore } from "./mmu/slow-access.ts";
+import type { TranslationService, TranslatorStatistics } from "./translate/translator.ts";
+import { SampledTime } from "./time-stamp.ts";
+import { meetsCode, slowLoad, slowProbe, slowStore } from "./mmu/slow-access.ts";
+import { slowFunctions } from "./mmu/slow-functions.ts";
 import { AccessFlag, translate } from "./mmu/page-walk.ts";
-import { flushAll, invalidatePage, loadCr3, updateMode } from "./mmu/tlb.ts";
+import { flushAll, updateMode } from "./mmu/tlb.ts";
 import { Mmu } from "./mmu/state.ts";
 
-mmu.loadCr3.install(loadCr3);
-mmu.flushAll.install(flushAll);
-mmu.invalidatePage.install(invalidatePage);
-mmu.updateMode.install(updateMode);
-mmu.hostRange.install(hostRange);
-clock.timeStamp.install(timeStamp);
-
-let opcodeMap: OpcodeMap | undefined;
-/** The instruction set's opcode map, built once. */
-export function theOpcodeMap(): OpcodeMap {
-  return (opcodeMap ??= buildOpcodeMap(instructions));
-}
+export { theOpcodeMap };
 
 /** What the engine has done since its creation, for `--stats`. */
 export interface EngineStatistics {
@@ -69,8 +56,20 @@ export interface EngineOptions {
   readonly sampledTime?: boolean;
   /** Translate code that has been entered this often; 0, the default: interpret everything. */
   readonly translation?: number;
+  /** Who translates; by default this thread, at once. */
+  readonly translator?: TranslationService;
   /** Milliseconds, for statistics. */
   readonly now?: () => number;
+}
+
+/** Translates where it is asked to. */
+function localTranslation(): TranslationService {
+  const compiler = new RegionCompiler(theOpcodeMap().rows);
+  const results: TranslationResult[] = [];
+  return {
+    submit: (job) => void results.push(compiler.compile(job)),
+    poll: () => results.shift(),
+  };
 }
 
 /** The WebAssembly engine of one domain on one thread. */
@@ -111,7 +110,7 @@ export class WasmVcpu implements Vcpu {
     memory: DomainMemory,
     index: number,
     platform: Platform,
-    { counting = false, sampledTime = false, translation = 0, now = () => 0 }: EngineOptions,
+    { counting = false, sampledTime = false, translation = 0, now = () => 0, translator = localTranslation() }: EngineOptions,
   ) {
     this.#base = vcpuBase(index);
     this.#memory = memory;
@@ -135,9 +134,12 @@ export class WasmVcpu implements Vcpu {
     this.#cache = new CodeCache(theOpcodeMap(), this.#forms, memory.memory, watcher, threshold);
     const bodies = hot.map(({ hot: { body } }) => body);
     let operations = 0;
-    const { run, stub } = this.#linker.link([], dispatcherRoutines, bodies, (callees) => {
-      const index = callees.module.function(regionType, emitStub);
-      callees.module.export("stub", index);
+    const exports = this.#linker.link([], [...dispatcherRoutines, meetsCode], bodies, (callees) => {
+      if (threshold > 0) {
+        callees.module.export("stub", callees.module.function(regionType, emitStub));
+        for (const { name, type, emit } of slowFunctions)
+          callees.module.export(name, callees.module.function(type, (code) => emit(code, callees)));
+      }
       operations = defineDispatcher(callees, {
         hot: hot.map((form) => form.hot),
         pool: (code) => new LocalPool(code),
@@ -145,7 +147,7 @@ export class WasmVcpu implements Vcpu {
       });
     });
     this.#dispatcherOperations = operations;
-    this.#run = run as (vcpu: number, budget: number) => number;
+    this.#run = exports["run"] as (vcpu: number, budget: number) => number;
     if (threshold > 0) {
       const { buffer } = memory.bytes;
       this.#translator = new Translator(
@@ -157,8 +159,9 @@ export class WasmVcpu implements Vcpu {
           base: this.#base,
           now,
           threshold,
+          service: translator,
         },
-        stub,
+        exports,
       );
     }
     const state = this.#state;
@@ -253,6 +256,7 @@ export class WasmVcpu implements Vcpu {
   run(budget: number): Exit {
     const state = this.#state;
     if (this.#stale()) this.#cache.invalidateStale();
+    this.#translator?.work();
     this.#time?.begin(budget);
     try {
       return this.#dispatch(budget);
@@ -284,7 +288,8 @@ export class WasmVcpu implements Vcpu {
           );
           break;
         case Return.hot:
-          this.#translator?.translate(state.u32(State.dispatchRecord), BigInt.asIntN(64, state.u64(State.rip)));
+          this.#translator?.want(state.u32(State.dispatchRecord), BigInt.asIntN(64, state.u64(State.rip)));
+          this.#translator?.work();
           break;
         case Return.exit:
           return state.u32(State.exitReason) as Exit;

@@ -17,6 +17,8 @@ export interface PcpuAssignment {
   readonly counters: SharedArrayBuffer;
   /** Holds the domain's "console" messages up when nobody reads them: see console-gate.ts. */
   readonly consoleGate: SharedArrayBuffer;
+  /** Entries after which code is translated; 0: never. */
+  readonly translation?: number;
   /** Count how often each form of an instruction is executed, and say so at the end: for bench/profile-forms.ts. */
   readonly countForms?: boolean;
 }

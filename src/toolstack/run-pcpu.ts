@@ -5,6 +5,7 @@ import { assert } from "../bits/errors.ts";
 import { attentionOf, openDomainMemory } from "../engine/domain-memory.ts";
 import { Exit } from "../engine/engine.ts";
 import type { DomainMemory } from "../engine/engine.ts";
+import type { TranslationService } from "../engine/translate/translator.ts";
 import type { WasmVcpu } from "../engine/wasm-engine.ts";
 import { WasmEngine } from "../engine/wasm-engine.ts";
 import { attachDomain, Hypervisor } from "../hypervisor/domain.ts";
@@ -24,8 +25,19 @@ export interface ControlLine {
   receive(): MemoryReply;
 }
 
-/** Runs a vCPU to its domain's end. Blocks the calling thread. */
-export function runPcpu(assignment: PcpuAssignment, world: World, control: ControlLine): void {
+/** Entries after which code is worth translating: what that costs is earned back by then. */
+const defaultThreshold = 4000;
+
+/**
+ * Runs a vCPU to its domain's end. Blocks the calling thread.
+ * @param translator Who translates hot code; without one, this thread.
+ */
+export function runPcpu(
+  assignment: PcpuAssignment,
+  world: World,
+  control: ControlLine,
+  translator?: TranslationService,
+): void {
   const { config, context, counters, domain: id, vcpu: index } = assignment;
   // Two domains' memories meet only in a thread whose guest maps or copies a page of the other's.
   const findMemory = (wanted: DomainId): DomainMemory | undefined => {
@@ -46,8 +58,14 @@ export function runPcpu(assignment: PcpuAssignment, world: World, control: Contr
       control.post({ kind: "console", bytes });
     },
   });
-  const { countForms = false } = assignment;
-  const engine = new WasmEngine(memory, { sampledTime: config.vcpus === 1, counting: countForms });
+  const { countForms = false, translation = defaultThreshold } = assignment;
+  const engine = new WasmEngine(memory, {
+    sampledTime: config.vcpus === 1,
+    counting: countForms,
+    translation: countForms ? 0 : translation,
+    now: () => Number(world.monotonic()) / 1e6,
+    ...(translator === undefined ? {} : { translator }),
+  });
   const vcpu = engine.createVcpu(index, cpu.platform);
   const attention = attentionOf(assignment.memory, index);
   cpu.attach(vcpu, attention);

@@ -11,12 +11,16 @@ export class ByteWriter {
   }
 
   u8(value: number): void {
-    this.#reserve(1);
+    if (this.length === this.#bytes.length) this.#reserve(1);
     this.#bytes[this.length++] = value;
   }
 
   /** Unsigned LEB128 of an integer below 2^53. */
   unsigned(value: number): void {
+    if (value < 0x80) {
+      this.u8(value);
+      return;
+    }
     this.#reserve(8);
     let rest = value;
     while (rest >= 0x80) {
@@ -37,10 +41,14 @@ export class ByteWriter {
     this.#bytes[this.length++] = rest & 0x7f;
   }
 
-  /** Signed LEB128 of an i64, given as any BigInt that is congruent to it modulo 2^64. */
-  signed64(value: bigint): void {
+  /** Signed LEB128 of an i64, given as any integer that is congruent to it modulo 2^64. */
+  signed64(value: bigint | number): void {
+    if (value >= -0x80000000 && value <= 0x7fffffff) {
+      this.signed32(Number(value));
+      return;
+    }
     this.#reserve(10);
-    let rest = BigInt.asIntN(64, value);
+    let rest = BigInt.asIntN(64, BigInt(value));
     while (rest < -0x40n || rest >= 0x40n) {
       this.#bytes[this.length++] = Number(rest & 0x7fn) | 0x80;
       rest >>= 7n;

@@ -63,7 +63,7 @@ export class Code {
     this.#code.signed32(value);
   }
 
-  i64(value: bigint): void {
+  i64(value: bigint | number): void {
     this.#opcode(0x42);
     this.#code.signed64(value);
   }

@@ -70,6 +70,8 @@ export const State = {
   /** The exception that an instruction raised: vector, and error code or −1 for none. */
   faultVector: reserve(4),
   faultCode: reserve(4),
+  /** What a slow access made for a region came to: 0, or an Ending. */
+  slowStatus: reserve(4),
   /** Why the hypervisor is asked for: an Exit. */
   exitReason: reserve(4),
   /** Edge: somebody wants this vCPU (engine.md §E). */

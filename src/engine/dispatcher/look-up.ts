@@ -95,8 +95,18 @@ export function lookUp(d: DispatcherCode, faulted: Label): void {
   code.get(locals.key);
   code.op("i64.ne");
   code.if();
+  // The entry beside it is the second place.
+  code.get(locals.status);
+  code.i32(HashEntry.bytes);
+  code.op("i32.xor");
+  code.tee(locals.status);
+  code.memory("i64.load", DomainLayout.recordHash + HashEntry.key);
+  code.get(locals.key);
+  code.op("i64.ne");
+  code.if();
   d.store(State.dispatchFrame, "i32", () => code.get(locals.entry));
   d.leave(Return.decode);
+  code.end();
   code.end();
   code.get(locals.status);
   code.memory("i32.load", DomainLayout.recordHash + HashEntry.record);

@@ -1,8 +1,16 @@
-import type { Block, Ending, Routine, Value } from "../../ir/node.ts";
+import type { Access, Block, Ending, Routine, Value } from "../../ir/node.ts";
 import type { Type } from "../../ir/types.ts";
 import type { Code } from "../../wasm/code.ts";
 import type { Memory } from "../../wasm/opcodes.ts";
 import type { ValueType } from "../../wasm/types.ts";
+
+/** See engine/mmu/slow-functions.ts. Undefined for accesses that have none. */
+export interface SlowFunctions {
+  /** (vcpu, linear) → value, with State.slowStatus. */
+  load(type: Type, access: Access): number | undefined;
+  /** (vcpu, linear, value) → status. */
+  store(type: Type, access: Access): number | undefined;
+}
 
 /** What a function body needs from the module around it. */
 export interface Surroundings {
@@ -16,6 +24,12 @@ export interface Surroundings {
    * Without it writes go on; whoever looks for code next finds that it has changed.
    */
   giveUp?(): void;
+  /** Functions for accesses that miss the TLB, shorter to call than the routines. */
+  readonly slow?: SlowFunctions;
+  /** Leaves with the fault that is written down in the state. */
+  faulted?(): void;
+  /** Leaves with what a slow store came to, which is on the stack. */
+  refused?(): void;
   /** Declares a local. Several bodies in one function may share theirs. */
   local(type: ValueType): number;
   /** The module's function for a routine. */

@@ -164,7 +164,19 @@ export function lowerLoad(lower: Lowering, type: Type, addressValue: Value, acce
   hostAddress(lower, address, entry);
   code.memory(loadInstructions[type], 0);
   code.else();
-  slowLoadValue(lower, type, address, flagsOf(access));
+  const { around } = lower;
+  const slow = around.slow?.load(type, access);
+  if (slow === undefined) slowLoadValue(lower, type, address, flagsOf(access));
+  else {
+    code.get(around.vcpu);
+    code.get(address);
+    code.call(slow);
+    code.get(around.vcpu);
+    code.memory("i32.load", State.slowStatus);
+    code.if();
+    around.faulted!();
+    code.end();
+  }
   code.end();
   lower.release("i32", entry);
   lower.release("i64", address);
@@ -185,7 +197,22 @@ export function lowerStore(lower: Lowering, addressValue: Value, value: Value, a
   code.get(held);
   code.memory(storeInstructions[type], 0);
   code.else();
-  slowStoreValue(lower, type, address, held, flagsOf(access));
+  const { around } = lower;
+  const slow = around.slow?.store(type, access);
+  if (slow === undefined) slowStoreValue(lower, type, address, held, flagsOf(access));
+  else {
+    const status = lower.temporary("i32");
+    code.get(around.vcpu);
+    code.get(address);
+    code.get(held);
+    code.call(slow);
+    code.tee(status);
+    code.if();
+    code.get(status);
+    around.refused!();
+    code.end();
+    lower.release("i32", status);
+  }
   code.end();
   lower.release("i32", entry);
   lower.release("i64", address);

@@ -9,7 +9,10 @@ import { formType, regionType } from "../linker.ts";
 import type { Callees } from "../linker.ts";
 import { fetchFrame } from "../mmu/fetch.ts";
 import { RecordField, recordBytes } from "../record.ts";
+import type { SlowFunctions } from "../lower/lowering.ts";
 import { fieldReader } from "./fields.ts";
+import { flagKey } from "./fused.ts";
+import type { FlagSource } from "./fused.ts";
 import { RegionLowering } from "./lower-instruction.ts";
 import type { RegionSurroundings } from "./lower-instruction.ts";
 import { registerType } from "./registers.ts";
@@ -22,17 +25,40 @@ import { registersOf } from "./usage.ts";
 /** Parameters of a region's function: linker.ts `regionType`. */
 const parameter = { vcpu: 0, remaining: 1, rip: 2, entry: 3 } as const;
 
-/** Where a region leaves off: the copy of a record that it names, and how the budget is to be put right. */
+/**
+ * Where and how a region leaves off, in one word: the copy of the record, its page, what the budget gets back, how the
+ * pending flags are to be computed, and the status.
+ */
 interface ExitWord {
   readonly record: number;
   readonly page: number;
   readonly adjust: number;
+  /** 0: none are pending. */
+  readonly flags: number;
+  readonly status: number;
 }
-const exitBits = { record: 12, page: 4 } as const;
-const pageBias = 8;
+type ExitField = keyof ExitWord;
+const exitFields: Readonly<Record<ExitField, { readonly shift: number; readonly bits: number }>> = {
+  record: { shift: 0, bits: 9 },
+  page: { shift: 9, bits: 3 },
+  adjust: { shift: 12, bits: 9 },
+  flags: { shift: 21, bits: 7 },
+  status: { shift: 28, bits: 3 },
+};
+const pageBias = 4;
+/** The status is in the local; `interpret` gives the instruction itself back. */
+const dynamicStatus = 7;
+/** Kinds of pending flags that one region's exits can tell apart. */
+const flagKinds = 2 ** exitFields.flags.bits - 1;
 
-function packExit({ record, page, adjust }: ExitWord): number {
-  return record | ((page + pageBias) << exitBits.record) | (adjust << (exitBits.record + exitBits.page));
+function packExit(word: ExitWord): number {
+  const biased = { ...word, page: word.page + pageBias };
+  let packed = 0;
+  for (const [name, { shift, bits }] of Object.entries(exitFields) as [ExitField, { shift: number; bits: number }][]) {
+    if (biased[name] < 0 || biased[name] >= 2 ** bits) throw new Error(`an exit's ${name} is out of range`);
+    packed |= biased[name] << shift;
+  }
+  return packed;
 }
 
 /** Bytes of an exit's record: a copy of the instruction's, and one that leads back to the code behind it. */
@@ -45,10 +71,12 @@ export interface EmittedRegion {
 
 /** Everything that emission asks of the world outside the region. */
 export interface EmissionContext {
-  readonly callees: Callees;
+  /** The module that is being made, and its functions for routines. */
+  readonly callees: Pick<Callees, "module" | "routine">;
   template(instruction: RegionInstruction): Template;
-  /** The domain's linear memory, for the numbers in records. */
+  /** What records are read from. */
   readonly view: DataView;
+  readonly slow: SlowFunctions;
   /** The global that holds the address of the module's exit records, and where this region's begin. */
   readonly recordsGlobal: number;
   readonly recordsOffset: number;
@@ -77,6 +105,11 @@ export class RegionEmitter implements RegionSurroundings {
   readonly #labels = new Map<number, Label>();
   readonly #loops = new Map<number, Label>();
   readonly #exits: RegionInstruction[] = [];
+  /** What may be pending at an exit, in the order of its numbers from 1. */
+  readonly #flagKinds = new Map<string, FlagSource>();
+  /** The locals that hold the operands of pending flags. */
+  readonly #flagLocals = new Map<string, number>();
+  readonly slow: SlowFunctions;
   #dispatch!: Label;
   #out!: Label;
   #chain!: Label;
@@ -87,8 +120,7 @@ export class RegionEmitter implements RegionSurroundings {
     this.#code = code;
     this.#region = region;
     this.#context = context;
-    const entries = region.entries.map(({ offset }) => offset);
-    this.#shape = shapeOf(successorsOf(region), entries);
+    this.#shape = shapeOf(successorsOf(region), region.entries);
     const usage = registersOf(region, context);
     this.#written = usage.written;
     this.#registers = new Map([...usage.used].map((base) => [base, this.#local(registerType(base))]));
@@ -98,6 +130,7 @@ export class RegionEmitter implements RegionSurroundings {
     this.#status = code.local("i32");
     this.#exitWord = code.local("i32");
     this.#case = code.local("i32");
+    this.slow = context.slow;
     this.#lower = new RegionLowering(code, this);
   }
 
@@ -115,6 +148,14 @@ export class RegionEmitter implements RegionSurroundings {
   register(base: number): number {
     const local = this.#registers.get(base);
     if (local === undefined) throw new Error(`register ${base} was not foreseen`);
+    return local;
+  }
+  flagLocal(position: number, type: ValueType): number {
+    const key = `${position} ${type}`;
+    const known = this.#flagLocals.get(key);
+    if (known !== undefined) return known;
+    const local = this.#code.local(type);
+    this.#flagLocals.set(key, local);
     return local;
   }
   routine(routine: Routine): number {
@@ -182,7 +223,7 @@ export class RegionEmitter implements RegionSurroundings {
     code.i64(-4096n);
     code.op("i64.and");
     code.set(this.pageLocal);
-    entries.forEach(({ offset }, index) => {
+    entries.forEach((offset, index) => {
       const page = Math.floor(offset / 4096);
       if (page === 0) return;
       code.get(parameter.entry);
@@ -204,7 +245,7 @@ export class RegionEmitter implements RegionSurroundings {
   #guardPages(): void {
     const code = this.#code;
     const { callees, recordsGlobal, framesOffset } = this.#context;
-    [...this.#region.pages.keys()].forEach((page, index) => {
+    this.#region.pages.forEach((page, index) => {
       if (page === 0) return;
       const linear = () => {
         code.get(this.pageLocal);
@@ -260,7 +301,7 @@ export class RegionEmitter implements RegionSurroundings {
   #refuse(): void {
     const code = this.#code;
     const { entries, blocks } = this.#region;
-    entries.forEach(({ offset }, index) => {
+    entries.forEach((offset, index) => {
       const instruction = blocks.get(offset)!.instructions[0]!;
       code.get(parameter.entry);
       code.i32(index);
@@ -359,14 +400,23 @@ export class RegionEmitter implements RegionSurroundings {
     code.return();
   }
 
-  /** Leaves with `status`, as if the record in the exit word had said so. */
+  #exitField(name: ExitField): void {
+    const code = this.#code;
+    const { shift, bits } = exitFields[name];
+    code.get(this.#exitWord);
+    code.i32(shift);
+    code.op("i32.shr_u");
+    code.i32(2 ** bits - 1);
+    code.op("i32.and");
+  }
+
+  /** Leaves as the exit word says: as if its record had said so. */
   #outEpilogue(): void {
     const code = this.#code;
+    this.#computeFlags();
     this.#storeRegisters();
     this.#store32(State.dispatchRecord, () => {
-      code.get(this.#exitWord);
-      code.i32((1 << exitBits.record) - 1);
-      code.op("i32.and");
+      this.#exitField("record");
       code.i32(exitRecordBytes);
       code.op("i32.mul");
       this.#recordAddress(0);
@@ -374,11 +424,7 @@ export class RegionEmitter implements RegionSurroundings {
     });
     code.get(parameter.vcpu);
     code.get(this.pageLocal);
-    code.get(this.#exitWord);
-    code.i32(exitBits.record);
-    code.op("i32.shr_u");
-    code.i32((1 << exitBits.page) - 1);
-    code.op("i32.and");
+    this.#exitField("page");
     code.i32(pageBias);
     code.op("i32.sub");
     code.i32(12);
@@ -386,38 +432,92 @@ export class RegionEmitter implements RegionSurroundings {
     code.op("i64.extend_i32_s");
     code.op("i64.add");
     code.memory("i64.store", State.ripPage);
+    this.#exitField("status");
+    code.i32(dynamicStatus);
+    code.op("i32.ne");
+    code.if();
+    this.#exitField("status");
+    code.set(this.#status);
+    code.else();
+    code.get(this.#status);
+    code.i32(interpret);
+    code.op("i32.eq");
+    code.get(parameter.remaining);
+    code.op("i32.add");
+    code.set(parameter.remaining);
+    code.end();
     this.#store32(State.dispatchRemaining, () => {
       code.get(parameter.remaining);
-      code.get(this.#exitWord);
-      code.i32(exitBits.record + exitBits.page);
-      code.op("i32.shr_u");
+      this.#exitField("adjust");
       code.op("i32.add");
     });
     code.get(this.#status);
   }
 
+  /** Computes the flags that were pending at the exit. */
+  #computeFlags(): void {
+    const code = this.#code;
+    const kinds = [...this.#flagKinds.values()];
+    if (kinds.length === 0) return;
+    const done = code.block();
+    const labels = kinds.map(() => code.block()).toReversed();
+    this.#exitField("flags");
+    code.brTable([done, ...labels], done);
+    for (const source of kinds) {
+      code.end();
+      this.#lower.pending = source;
+      this.#lower.flush();
+      code.br(done);
+    }
+    code.end();
+  }
+
   // What instructions ask for.
 
-  /** Ends the instruction with the status that `put` leaves on the stack. */
-  #exit(put: () => void, counted: boolean): void {
+  /** Ends the instruction with a status, or with the one in the local. */
+  #exit(status: number): void {
     const code = this.#code;
     const { instruction, left } = this.#at;
-    this.#lower.flushHere();
-    put();
-    code.set(this.#status);
-    const page = Math.floor(instruction.offset / 4096);
-    code.i32(packExit({ record: this.#exitRecord(instruction), page, adjust: counted ? left - 1 : left }));
+    code.i32(
+      packExit({
+        record: this.#exitRecord(instruction),
+        page: Math.floor(instruction.offset / 4096),
+        adjust: status === interpret ? left : left - 1,
+        flags: this.#pendingKind(),
+        status,
+      }),
+    );
     code.set(this.#exitWord);
     code.br(this.#out);
   }
+  /** The number of what is pending, for the way out. */
+  #pendingKind(): number {
+    const { pending } = this.#lower;
+    if (pending === undefined) return 0;
+    const key = flagKey(pending);
+    if (!this.#flagKinds.has(key) && this.#flagKinds.size === flagKinds) {
+      this.#lower.flushHere();
+      return 0;
+    }
+    this.#flagKinds.set(key, pending);
+    return [...this.#flagKinds.keys()].indexOf(key) + 1;
+  }
   leave(ending: Ending): void {
-    if (!this.#lower.leaveAs(ending)) this.#exit(() => this.#code.i32(ending), true);
+    if (!this.#lower.leaveAs(ending)) this.#exit(ending);
   }
   leaveWith(local: number): void {
-    this.#exit(() => this.#code.get(local), true);
+    this.#code.get(local);
+    this.refused();
+  }
+  faulted(): void {
+    this.#exit(Ending.fault);
+  }
+  refused(): void {
+    this.#code.set(this.#status);
+    this.#exit(dynamicStatus);
   }
   giveUp(): void {
-    this.#exit(() => this.#code.i32(interpret), false);
+    this.#exit(interpret);
   }
 
   goToTarget(): void {
@@ -575,7 +675,7 @@ export class RegionEmitter implements RegionSurroundings {
     this.#giveBack();
     code.br(this.#chain);
     code.end();
-    this.#exit(() => code.get(this.#status), true);
+    this.#exit(dynamicStatus);
     code.end();
   }
 }

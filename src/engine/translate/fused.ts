@@ -7,10 +7,11 @@ import { flagForms } from "../../x86/flags.ts";
 import type { FlagForm } from "../../x86/flags.ts";
 import { State } from "../../x86/state.ts";
 
-/** What set the flags: the form, the type it worked on, and for `sub` whether the result is a − b, with no borrow. */
+/** What set the flags: the form, and the types of its operands. */
 export interface FlagSource {
   readonly form: FlagForm;
   readonly types: readonly Type[];
+  /** Of `sub`: the result is a − b, with no borrow, and is no operand of its own. */
   readonly exact: boolean;
 }
 
@@ -60,16 +61,19 @@ const ofDifference: Readonly<Record<number, Condition>> = {
 const fused = new Map<string, Expression | undefined>();
 const canonical = new Map<string, Block>();
 
-function keyOf(source: FlagSource): string {
+/** Says the same of sources that are treated alike. */
+export function flagKey(source: FlagSource): string {
   return `${source.form} ${source.types.join()} ${source.exact}`;
 }
 function parametersOf(ir: Builder, source: FlagSource): Value[] {
-  return source.types.map((type, index) => ir.parameter(type, index));
+  const parameters = source.types.map((type, index) => ir.parameter(type, index));
+  if (source.exact) parameters.push(ir.hold(ir.sub(parameters[0]!, parameters[1]!)));
+  return parameters;
 }
 
 /** Even condition `code` as an expression of the operands; undefined where the canonical form has to be asked. */
 export function fusedCondition(source: FlagSource, code: number): Expression | undefined {
-  const key = `${keyOf(source)} ${code}`;
+  const key = `${flagKey(source)} ${code}`;
   if (fused.has(key)) return fused.get(key);
   const condition = (source.form === "sub" && source.exact ? ofDifference : ofForm[source.form])?.[code];
   let expression: Expression | undefined;
@@ -85,7 +89,7 @@ export function fusedCondition(source: FlagSource, code: number): Expression | u
 
 /** Statements that set the canonical lazy form. */
 export function canonicalFlags(source: FlagSource): Block {
-  const key = keyOf(source);
+  const key = flagKey(source);
   let block = canonical.get(key);
   if (block === undefined) {
     const ir = new Builder();

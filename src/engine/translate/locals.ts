@@ -1,13 +1,12 @@
 import type { Code } from "../../wasm/code.ts";
 import type { ValueType } from "../../wasm/types.ts";
 
-/** Locals that one instruction after another uses for what it computes; a few may be kept beyond it. */
+/** Locals that one instruction after another uses for what it computes. */
 export class TemporaryLocals {
   readonly #code: Code;
   readonly #all = new Map<ValueType, number[]>();
   readonly #next = new Map<ValueType, number>();
   readonly #owned = new Set<number>();
-  #pinned: ReadonlySet<number> = new Set();
 
   constructor(code: Code) {
     this.#code = code;
@@ -19,8 +18,7 @@ export class TemporaryLocals {
       all = [];
       this.#all.set(type, all);
     }
-    let next = this.#next.get(type) ?? 0;
-    while (next < all.length && this.#pinned.has(all[next]!)) next += 1;
+    const next = this.#next.get(type) ?? 0;
     if (next === all.length) {
       const local = this.#code.local(type);
       all.push(local);
@@ -37,17 +35,15 @@ export class TemporaryLocals {
 
   /** @returns what brings back which locals are free now. */
   save(): () => void {
-    const [next, pinned] = [new Map(this.#next), this.#pinned];
+    const next = new Map(this.#next);
     return () => {
-      this.#pinned = pinned;
       this.#next.clear();
       for (const [type, position] of next) this.#next.set(type, position);
     };
   }
 
-  /** Makes all locals free again but those given. */
-  reset(pinned: readonly number[]): void {
-    this.#pinned = new Set(pinned);
+  /** Makes all locals free again. */
+  reset(): void {
     this.#next.clear();
   }
 }

@@ -16,14 +16,6 @@ import { TemporaryLocals } from "./locals.ts";
 import { extract, insert, registerOf } from "./registers.ts";
 import type { Template } from "./template.ts";
 
-/** Where a value is: in a local that holds it, or a constant. */
-type Place = { readonly local: number } | { readonly constant: bigint };
-
-/** The flags that no code has computed yet: what set them, and its operands. */
-export interface PendingFlags extends FlagSource {
-  readonly operands: readonly Place[];
-}
-
 /** What a region provides to the instructions in it. */
 export interface RegionSurroundings extends Surroundings {
   /** The local of a register, by its slot. */
@@ -38,6 +30,8 @@ export interface RegionSurroundings extends Surroundings {
   /** Goes on at the address in the i64 local {@link targetLocal}. */
   goToTarget(): void;
   readonly targetLocal: number;
+  /** The local that holds an operand of the flags that are pending. */
+  flagLocal(position: number, type: ValueType): number;
   /** Which translations are used may have changed. */
   reloadTlb(): void;
 }
@@ -60,12 +54,14 @@ export class RegionLowering extends FunctionLowering {
   #folded = new Map<number, bigint | Value>();
   /** Values that are a register's whole or low half, still in its local. */
   #aliases = new Map<number, number>();
-  #parameters: readonly Place[] = [];
+  /** Types of the operands that parameters stand for, in IR that is not the instruction's. */
+  #parameters: readonly Type[] = [];
   #position = 0;
   #depth = 0;
   /** Where the instruction set RIP to: an offset from the page it is in, or the target local. */
   #rip: number | "target" | undefined;
-  pending: PendingFlags | undefined;
+  /** What set the flags that no code has computed yet; its operands are in the flags' locals. */
+  pending: FlagSource | undefined;
 
   constructor(code: Code, around: RegionSurroundings) {
     super(code, around, []);
@@ -79,10 +75,6 @@ export class RegionLowering extends FunctionLowering {
     return this.#locals.take(type);
   }
   override release(): void {}
-
-  #pinned(): number[] {
-    return this.pending?.operands.flatMap((place) => ("local" in place ? [place.local] : [])) ?? [];
-  }
 
   /** Lowers an instruction. Afterwards control goes on behind it, unless it has left. */
   instruction(template: Template, field: FieldReader): void {
@@ -101,7 +93,7 @@ export class RegionLowering extends FunctionLowering {
     this.#aliases = new Map();
     this.#position = 0;
     this.#rip = undefined;
-    this.#locals.reset(this.#pinned());
+    this.#locals.reset();
   }
 
   /** What a value is when the record's numbers are known: a constant, or a simpler value. */
@@ -118,6 +110,7 @@ export class RegionLowering extends FunctionLowering {
       default:
         return value;
     }
+    if (this.#template?.foldable.has(value.id) === false) return value;
     const known = this.#folded.get(value.id);
     if (known !== undefined) return known;
     let folded = this.#simplify(value);
@@ -214,7 +207,7 @@ export class RegionLowering extends FunctionLowering {
       return;
     }
     if (value.kind === "parameter") {
-      this.#put(this.#parameters[value.index]!, value.type);
+      code.get(this.around.flagLocal(value.index, wasmType(value.type)));
       return;
     }
     if (value.kind === "get") {
@@ -240,11 +233,6 @@ export class RegionLowering extends FunctionLowering {
     if (add === 0) return;
     code.i64(BigInt(add));
     code.op("i64.add");
-  }
-
-  #put(place: Place, type: Type): void {
-    if ("local" in place) this.code.get(place.local);
-    else this.#constant(type, place.constant);
   }
 
   protected override slotAddress(slot: Slot): number {
@@ -392,28 +380,20 @@ export class RegionLowering extends FunctionLowering {
     const name = form as FlagForm;
     // They keep CF, which has to be known.
     if (name === "inc" || name === "dec") this.flush();
-    const places = operands.map((operand) => this.#placeOf(operand));
     const result = operands.at(-1);
     const exact =
+      name === "sub" &&
       result?.kind === "operation" &&
       result.name === "sub" &&
       result.operands[0] === operands[0] &&
       result.operands[1] === operands[1];
-    this.pending = { form: name, types: operands.map(({ type }) => type), exact, operands: places };
+    const needed = exact ? operands.slice(0, 2) : operands;
+    // All are on the stack before any is set: they may be read from the locals of the flags that were pending.
+    for (const operand of needed) this.emit(operand);
+    for (const [position, { type }] of [...needed.entries()].toReversed())
+      this.code.set(this.around.flagLocal(position, wasmType(type)));
+    this.pending = { form: name, types: needed.map(({ type }) => type), exact };
     if (this.#depth > 0) this.flush();
-  }
-
-  /** Puts a value where it stays until the flags are asked for or set anew. */
-  #placeOf(value: Value): Place {
-    const folded = this.fold(value);
-    if (typeof folded === "bigint") return { constant: folded };
-    const known = this.known.get(value.id);
-    if (known !== undefined) return { local: known };
-    this.emit(value);
-    const local = this.#locals.take(wasmType(value.type));
-    this.code.set(local);
-    this.known.set(value.id, local);
-    return { local };
   }
 
   /** Computes pending flags in their canonical form. */
@@ -421,7 +401,7 @@ export class RegionLowering extends FunctionLowering {
     const { pending } = this;
     if (pending === undefined) return;
     this.pending = undefined;
-    this.#foreign(pending.operands, () => this.statements(canonicalFlags(pending)));
+    this.#foreign(pending.types, () => this.statements(canonicalFlags(pending)));
   }
   /** The same on a path of its own: others still have them pending. */
   flushHere(): void {
@@ -431,7 +411,7 @@ export class RegionLowering extends FunctionLowering {
   }
 
   /** Lowers IR that is not the instruction's. */
-  #foreign(parameters: readonly Place[], lower: () => void): void {
+  #foreign(parameters: readonly Type[], lower: () => void): void {
     const kept = [this.known, this.#folded, this.#aliases, this.#parameters, this.uses, this.#template] as const;
     this.#template = undefined;
     this.known = new Map();
@@ -447,7 +427,7 @@ export class RegionLowering extends FunctionLowering {
     const { pending } = this;
     const expression: Expression | undefined = pending === undefined ? undefined : fusedCondition(pending, code);
     if (pending !== undefined && expression !== undefined) {
-      this.#foreign(pending.operands, () => {
+      this.#foreign(pending.types, () => {
         this.statements(expression.body);
         this.emit(expression.value);
       });
@@ -490,7 +470,7 @@ export class RegionLowering extends FunctionLowering {
   apart(lower: () => void): void {
     const kept = [
       this.#template, this.uses, this.#field, this.known, this.#folded, this.#aliases, this.#position, this.#depth, this.#rip,
-      this.pending,
+      this.pending, this.#parameters,
     ] as const; // prettier-ignore
     const variables = new Map(this.variables);
     const restoreLocals = this.#locals.save();
@@ -501,7 +481,7 @@ export class RegionLowering extends FunctionLowering {
     for (const [number, local] of variables) this.variables.set(number, local);
     [
       this.#template, this.uses, this.#field, this.known, this.#folded, this.#aliases, this.#position, this.#depth, this.#rip,
-      this.pending,
+      this.pending, this.#parameters,
     ] = kept; // prettier-ignore
   }
 }

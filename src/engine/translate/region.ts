@@ -1,6 +1,7 @@
 /** Which instructions make up a region: those reachable from an entry without leaving a few pages (engine.md §D). */
 
-import type { FormDescription } from "../form-library.ts";
+import type { FormDescription } from "../forms.ts";
+import { RecordField } from "../record.ts";
 
 /** One instruction of a region. Offsets count from byte 0 of the region's base page. */
 export interface RegionInstruction {
@@ -20,17 +21,27 @@ export interface RegionBlock {
   readonly next: number | undefined;
 }
 
+/** A region as it is emitted. */
 export interface Region {
   readonly mode: number;
   /** By offset of their first instruction. */
   readonly blocks: ReadonlyMap<number, RegionBlock>;
-  /** Offsets at which the region can be entered, with their heads. */
-  readonly entries: readonly { readonly offset: number; readonly head: number }[];
-  /** Frames' byte addresses, by page of the region: 0 is the base page. */
-  readonly pages: ReadonlyMap<number, number>;
+  /** Offsets at which it can be entered; an entry's number is its place here. */
+  readonly entries: readonly number[];
+  /** The pages that it has instructions in: 0 is the base page. */
+  readonly pages: readonly number[];
 }
 
-/** What region discovery asks about code that has been decoded. */
+/** Instructions that a region is to be made of. */
+export interface Collected {
+  readonly instructions: ReadonlyMap<number, RegionInstruction>;
+  /** Offsets at which blocks begin, if there is an instruction. */
+  readonly leaders: ReadonlySet<number>;
+  /** Offsets at which the region can be entered, with their heads. */
+  readonly entries: ReadonlyMap<number, number>;
+}
+
+/** What is asked about code that has been decoded. */
 export interface CodeSource {
   /** @returns the instruction at an offset from the base page, if it has been decoded. */
   instruction(offset: number): RegionInstruction | undefined;
@@ -42,26 +53,21 @@ export interface CodeSource {
 export const regionLimit = 400;
 
 /** Collects a region from the code at `entry`, breadth first, so that what is near comes before what is far. */
-export function discover(
-  source: CodeSource,
-  mode: number,
-  entry: { readonly offset: number; readonly head: number },
-  pages: ReadonlyMap<number, number>,
-): Region {
-  const found = new Map<number, RegionInstruction>();
+export function collect(source: CodeSource, entry: { readonly offset: number; readonly head: number }): Collected {
+  const instructions = new Map<number, RegionInstruction>();
   const leaders = new Set<number>([entry.offset]);
   const entries = new Map<number, number>([[entry.offset, entry.head]]);
   const work = [entry.offset];
   for (let at = work.shift(); at !== undefined; at = work.shift()) {
     for (let offset = at; ; ) {
-      if (found.has(offset)) {
+      if (instructions.has(offset)) {
         leaders.add(offset);
         break;
       }
-      if (found.size >= regionLimit) break;
+      if (instructions.size >= regionLimit) break;
       const instruction = source.instruction(offset);
       if (instruction === undefined) break;
-      found.set(offset, instruction);
+      instructions.set(offset, instruction);
       const { flow } = instruction.form.row.instruction;
       if (flow === "call") {
         // What is behind a call is entered by the return.
@@ -80,8 +86,18 @@ export function discover(
       offset = instruction.next;
     }
   }
+  for (const offset of entries.keys()) if (!instructions.has(offset)) entries.delete(offset);
+  return { instructions, leaders, entries };
+}
+
+/** Cuts instructions into blocks. */
+export function formBlocks(
+  found: ReadonlyMap<number, RegionInstruction>,
+  leaders: Iterable<number>,
+): Map<number, RegionBlock> {
+  const begins = new Set(leaders);
   const blocks = new Map<number, RegionBlock>();
-  for (const leader of leaders) {
+  for (const leader of begins) {
     const instructions: RegionInstruction[] = [];
     let next: number | undefined = leader;
     while (next !== undefined) {
@@ -89,14 +105,21 @@ export function discover(
       if (instruction === undefined) break;
       instructions.push(instruction);
       next = instruction.form.row.instruction.flow === "on" ? instruction.next : undefined;
-      if (next !== undefined && leaders.has(next)) break;
+      if (next !== undefined && begins.has(next)) break;
     }
     if (instructions.length > 0) blocks.set(leader, { instructions, next });
   }
+  return blocks;
+}
+
+/** The instruction whose record is at `record` of `view`, in page `page` of its region. */
+export function readInstruction(view: DataView, record: number, page: number, form: FormDescription): RegionInstruction {
+  const base = page * 4096;
   return {
-    mode,
-    blocks,
-    entries: [...entries].filter(([offset]) => blocks.has(offset)).map(([offset, head]) => ({ offset, head })),
-    pages,
+    record,
+    offset: base + view.getUint16(record + RecordField.start, true),
+    next: base + view.getUint16(record + RecordField.next, true),
+    form,
+    target: form.row.branch ? base + Number(view.getBigInt64(record + RecordField.immediate, true)) : undefined,
   };
 }

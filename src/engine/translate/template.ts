@@ -22,6 +22,8 @@ export interface Template {
   readonly flagBlocks: ReadonlySet<Statement>;
   /** Statements inside which registers are written. */
   readonly registerBlocks: ReadonlySet<Statement>;
+  /** Operations, conversions and reads that may be simpler when a record's numbers are known. */
+  readonly foldable: ReadonlySet<number>;
   /** Values that are evaluated where a statement says so, and not where they are used. */
   readonly held: ReadonlySet<number>;
 }
@@ -76,6 +78,12 @@ function routineEffects(routine: Routine): Effects {
   return effects;
 }
 
+/** Whether a slot may be that of zeros: the base, index or segment that an operand does not have. */
+function mayBeZero(slot: Slot): boolean {
+  if (typeof slot === "number") return slot === State.zero;
+  return slot.kind === "field" && (slot.name === "base" || slot.name === "index" || slot.name === "segment");
+}
+
 /** Analyses a form's IR. */
 export function analyse(body: Block): Template {
   const positions = new Map<Statement, number>();
@@ -95,13 +103,28 @@ export function analyse(body: Block): Template {
   const use = (value: Value, named: boolean): void => {
     size += 1;
     lastUse.set(value.id, position);
+    mayFold(value);
     if (!named) otherUses.add(value.id);
     if (held.has(value.id)) return;
     if (value.kind === "get" || value.kind === "load" || value.kind === "hostLoad" || value.kind === "hostExchange")
       return;
     visitOperands(value, (operand) => use(operand, named || value.kind === "condition"));
   };
+  const foldable = new Set<number>();
+  /** @returns whether a value may turn out to be a constant, or part of it. */
+  const mayFold = (value: Value): boolean => {
+    if (value.kind === "const" || value.kind === "field") return true;
+    if (foldable.has(value.id)) return true;
+    let may = false;
+    if (value.kind === "get") may = mayBeZero(value.slot);
+    else if (value.kind === "operation") may = value.operands.map(mayFold).includes(true);
+    else if (value.kind === "convert") may = mayFold(value.operand);
+    else if (value.kind === "condition") mayFold(value.value);
+    if (may) foldable.add(value.id);
+    return may;
+  };
   const define = (value: Value): void => {
+    mayFold(value);
     visitOperands(value, (operand) => use(operand, value.kind === "condition"));
     if (value.kind !== "get") held.add(value.id);
     else {
@@ -180,6 +203,7 @@ export function analyse(body: Block): Template {
     forConditions,
     flagBlocks,
     registerBlocks,
+    foldable,
     held,
   };
 }

@@ -1,45 +1,70 @@
+import { directCalls } from "../calls.ts";
 import { Ending } from "../../ir/node.ts";
+import type { Routine } from "../../ir/node.ts";
 import type { Code } from "../../wasm/code.ts";
 import { State } from "../../x86/state.ts";
 import type { CodeCache } from "../code-cache.ts";
 import { Handler } from "../dispatch.ts";
-import type { FormDescription, FormLibrary } from "../form-library.ts";
+import type { FormLibrary } from "../form-library.ts";
 import { buildForm } from "../forms.ts";
-import { regionType } from "../linker.ts";
-import type { Callees, Linker } from "../linker.ts";
+import type { FormDescription } from "../forms.ts";
+import type { Linker } from "../linker.ts";
 import { fetchFrame } from "../mmu/fetch.ts";
-import { meetsCode } from "../mmu/slow-access.ts";
+import { slowFunctions } from "../mmu/slow-functions.ts";
 import { dropJumps } from "../mmu/tlb.ts";
 import { RecordField, recordBytes } from "../record.ts";
-import { RegionEmitter, exitRecordBytes } from "./emit.ts";
-import type { EmittedRegion } from "./emit.ts";
-import { discover } from "./region.ts";
-import type { Region, RegionInstruction } from "./region.ts";
-import { analyse } from "./template.ts";
-import type { Template } from "./template.ts";
+import { exitRecordBytes } from "./emit.ts";
+import { regionRoutines } from "./job.ts";
+import type { RegionJob, RegionResult, TranslationJob, TranslationResult } from "./job.ts";
+import { collect, readInstruction } from "./region.ts";
+import type { RegionInstruction } from "./region.ts";
 
 const frameBytes = 4096;
 /** Pages to either side of the base page that a region may have. */
 const reach = 2;
+/** Regions that one module has at most, and modules that may be in the making. */
+const batch = 24;
+const underWay = 2;
 
 /** Slots of the function table that are regions'; those below are forms'. */
 export const firstRegionSlot = 1 << 13;
 
-/** A region that is in use. */
-interface Installed {
+/** Whoever translates: here and now, or another thread. */
+export interface TranslationService {
+  submit(job: TranslationJob): void;
+  /** @returns a result that has come in, each once. */
+  poll(): TranslationResult | undefined;
+}
+
+/** A region that is being translated, or in use. */
+interface Tracked {
   readonly slot: number;
   readonly frames: readonly number[];
-  readonly heads: readonly { readonly head: number; readonly at: number }[];
+  readonly heads: readonly Head[];
+  state: "wanted" | "installed" | "dropped";
+}
+interface Head {
+  readonly head: number;
+  /** What the head said before: the byte address of its code. */
+  readonly at: number;
+  taken: boolean;
+}
+interface Pending {
+  readonly tracked: Tracked;
+  readonly job: RegionJob;
+  readonly instructions: readonly RegionInstruction[];
+  readonly framesOf: ReadonlyMap<number, number>;
 }
 
 export interface TranslatorStatistics {
-  /** Regions made, the instructions in them, and bytes of WebAssembly. */
+  /** Regions asked for, and those in use since; guest instructions in them, and bytes of WebAssembly. */
+  wanted: number;
   regions: number;
   instructions: number;
   bytes: number;
-  /** Milliseconds that making them took, and of these V8's compilation. */
+  /** Modules, and milliseconds that their instantiation took here. */
+  modules: number;
   milliseconds: number;
-  compiling: number;
   /** Regions given up because their code changed. */
   dropped: number;
 }
@@ -56,56 +81,76 @@ export interface Processor {
   readonly now: () => number;
   /** What a head counts down from. */
   readonly threshold: number;
+  readonly service: TranslationService;
 }
 
-/** Makes WebAssembly of code that has become hot, and takes it back when the code changes. */
+/** Has hot code translated, puts it in place, and takes it back when the code changes. */
 export class Translator {
   readonly #processor: Processor;
-  readonly #templates = new Map<FormDescription, Template>();
-  readonly #byFrame = new Map<number, Set<Installed>>();
-  readonly #stub: unknown;
+  readonly #byFrame = new Map<number, Set<Tracked>>();
+  readonly #runtime: Readonly<Record<string, unknown>>;
+  readonly #slow: Record<string, unknown>;
+  readonly #routines = new Map<string, Routine>(regionRoutines.map((each) => [each.name, each]));
+  readonly #queue: Pending[] = [];
+  readonly #jobs = new Map<number, readonly Pending[]>();
+  #number = 0;
   #fresh = firstRegionSlot;
   #free: number[] = [];
   /** Slots of dropped regions, to which jump caches may still lead. */
   #retired: number[] = [];
   readonly statistics: TranslatorStatistics = {
-    regions: 0, instructions: 0, bytes: 0, milliseconds: 0, compiling: 0, dropped: 0,
+    wanted: 0, regions: 0, instructions: 0, bytes: 0, modules: 0, milliseconds: 0, dropped: 0,
   }; // prettier-ignore
 
-  constructor(processor: Processor, stub: unknown) {
+  /** @param runtime Exports of the runtime module: "stub", and the slow functions. */
+  constructor(processor: Processor, runtime: Readonly<Record<string, unknown>>) {
     this.#processor = processor;
-    this.#stub = stub;
+    this.#runtime = runtime;
+    this.#slow = Object.fromEntries(slowFunctions.map(({ name }) => [name, runtime[name]]));
   }
 
-  /** Translates the code behind a head, which has just counted to 0 at `rip`. */
-  translate(head: number, rip: bigint): void {
-    const { view, now } = this.#processor;
-    const began = now();
+  /** Wants the code behind a head translated, which has just counted to 0 at `rip`. */
+  want(head: number, rip: bigint): void {
+    const { view } = this.#processor;
     // Whatever comes of it, it is not asked for again soon.
     view.setInt32(head + RecordField.immediate, -1, true);
-    const region = this.#discover(head, rip);
-    if (region !== undefined && region.entries.length > 0) this.#publish([region]);
-    this.statistics.milliseconds += now() - began;
+    const pending = this.#collect(head, rip);
+    if (pending === undefined) return;
+    this.statistics.wanted += 1;
+    this.#queue.push(pending);
+    this.#track(pending.tracked);
   }
 
-  #template(form: FormDescription): Template {
-    let template = this.#templates.get(form);
-    if (template === undefined) {
-      template = analyse(buildForm(form.row, form.form));
-      this.#templates.set(form, template);
-    }
-    return template;
+  /** Submits what is wanted, and installs what is there. To be called often; cheap where there is nothing to do. */
+  work(): void {
+    const { service } = this.#processor;
+    while (this.#queue.length > 0 && this.#jobs.size < underWay) this.#submit();
+    if (this.#jobs.size === 0) return;
+    for (let result = service.poll(); result !== undefined; result = service.poll()) this.#take(result);
   }
 
-  #discover(head: number, rip: bigint): Region | undefined {
-    const { view, cache } = this.#processor;
+  #submit(): void {
+    // Heads go on counting while they wait: those that were entered most often since come first.
+    const heat = ({ tracked }: Pending) => this.#processor.view.getInt32(tracked.heads[0]!.head + RecordField.immediate, true);
+    this.#queue.sort((a, b) => heat(a) - heat(b));
+    const next = this.#queue.splice(0, batch);
+    const pending = next.filter(({ tracked }) => tracked.state === "wanted");
+    for (const { tracked } of next) if (tracked.state === "dropped") this.#retired.push(tracked.slot);
+    if (pending.length === 0) return;
+    const number = this.#number++;
+    this.#jobs.set(number, pending);
+    const { linker, service } = this.#processor;
+    service.submit({ number, memoryPages: linker.pages, regions: pending.map(({ job }) => job) });
+  }
+
+  #collect(head: number, rip: bigint): Pending | undefined {
+    const { view, cache, forms } = this.#processor;
     const at = view.getUint32(head + RecordField.displacement, true);
     const mode = view.getUint16(head + RecordField.immediate2, true);
     if ((mode & 3) !== 2) return undefined;
     const offset = at % frameBytes;
     const base = rip - BigInt(offset);
     const frames = new Map<number, number | undefined>([[0, at - offset]]);
-    const pages = new Map<number, number>([[0, at - offset]]);
     const byteAddress = (where: number): number | undefined => {
       const page = Math.floor(where / frameBytes);
       if (Math.abs(page) > reach) return undefined;
@@ -113,15 +158,17 @@ export class Translator {
       const frame = frames.get(page);
       return frame === undefined ? undefined : frame + (where - page * frameBytes);
     };
-    return discover(
+    const { instructions, leaders, entries } = collect(
       {
         instruction: (where) => {
           const byte = byteAddress(where);
           const record = byte === undefined ? undefined : cache.find(byte, mode).record;
           if (record === undefined) return undefined;
-          const page = Math.floor(where / frameBytes);
-          pages.set(page, frames.get(page)!);
-          return this.#instruction(record, page * frameBytes);
+          const form = forms.describe({
+            handler: view.getUint16(record + RecordField.handler, true),
+            form: view.getUint16(record + RecordField.form, true),
+          });
+          return form && readInstruction(view, record, Math.floor(where / frameBytes), form);
         },
         freeHead: (where) => {
           const byte = byteAddress(where);
@@ -131,10 +178,40 @@ export class Translator {
             : undefined;
         },
       },
-      mode,
       { offset, head },
-      pages,
     );
+    if (entries.size === 0) return undefined;
+    const slot = this.#takeSlot();
+    const found = [...instructions.values()];
+    const pages = Int8Array.from(found, (each) => Math.floor(each.offset / frameBytes));
+    const framesOf = new Map([...new Set(pages)].map((page) => [page, frames.get(page)!]));
+    const records = new Uint8Array(found.length * recordBytes);
+    found.forEach(({ record }, index) =>
+      records.set(new Uint8Array(view.buffer, record, recordBytes), index * recordBytes),
+    );
+    return {
+      tracked: {
+        slot,
+        frames: [...framesOf.values()].map((frame) => frame / frameBytes),
+        heads: [...entries.values()].map((each) => ({
+          head: each,
+          at: view.getUint32(each + RecordField.displacement, true),
+          taken: false,
+        })),
+        state: "wanted",
+      },
+      job: {
+        slot,
+        mode,
+        records,
+        pages,
+        forms: Float64Array.from(found, ({ form }) => form.key),
+        leaders: Int32Array.from(leaders),
+        entries: Int32Array.from(entries.keys()),
+      },
+      instructions: found,
+      framesOf,
+    };
   }
 
   /** The frame that instructions at a linear address come from, as far as that can be told without a fault. */
@@ -146,120 +223,93 @@ export class Translator {
     return status !== 0 || frame === 0 ? undefined : frame;
   }
 
-  #instruction(record: number, page: number): RegionInstruction | undefined {
-    const { view, forms } = this.#processor;
-    const form = forms.describe({
-      handler: view.getUint16(record + RecordField.handler, true),
-      form: view.getUint16(record + RecordField.form, true),
-    });
-    if (form === undefined) return undefined;
-    return {
-      record,
-      offset: page + view.getUint16(record + RecordField.start, true),
-      next: page + view.getUint16(record + RecordField.next, true),
-      form,
-      target: form.row.branch ? page + Number(view.getBigInt64(record + RecordField.immediate, true)) : undefined,
-    };
-  }
-
-  #publish(regions: readonly Region[]): void {
-    const { linker, cache, view, now } = this.#processor;
-    const flushes = cache.statistics.flushes;
-    const bodies = new Set(
-      regions.flatMap((region) =>
-        [...region.blocks.values()].flatMap(({ instructions }) =>
-          instructions.map(({ form }) => this.#template(form)).flatMap(({ inline, body }) => (inline ? [body] : [])),
-        ),
-      ),
-    );
-    const made: { readonly region: Region; readonly slot: number; readonly emitted: EmittedRegion; readonly at: number }[] =
-      [];
-    let bytes = 0;
-    let records = 0;
-    let compiling = 0;
-    linker.link(
-      [],
-      [fetchFrame, meetsCode],
-      bodies,
-      (callees) => {
-        for (const region of regions) {
-          const slot = this.#takeSlot();
-          const at = bytes;
-          const recordsOffset = at + Math.ceil((region.pages.size * 4) / recordBytes) * recordBytes;
-          const emitted = this.#emit(callees, region, slot, at, recordsOffset);
-          made.push({ region, slot, emitted, at });
-          bytes = recordsOffset + emitted.exits.length * exitRecordBytes;
-        }
-        compiling = now();
-      },
-      {
-        records: () => {
-          records = cache.reserve(Math.ceil(bytes / recordBytes));
-          return records;
-        },
-      },
-    );
-    this.statistics.compiling += now() - compiling;
-    // There was no space: everything is forgotten, the code that these were made of too.
-    const forgotten = cache.statistics.flushes !== flushes;
-    for (const { region, slot, emitted, at } of made) {
-      [...region.pages.values()].forEach((frame, index) => view.setInt32(records + at + index * 4, frame, true));
-      const first = records + at + Math.ceil((region.pages.size * 4) / recordBytes) * recordBytes;
-      emitted.exits.forEach((exit, index) => this.#writeExit(first + index * exitRecordBytes, exit));
-      if (forgotten) this.#retire(slot);
-      else this.#install(region, slot);
+  #track(tracked: Tracked): void {
+    for (const frame of tracked.frames) {
+      const others = this.#byFrame.get(frame);
+      if (others === undefined) this.#byFrame.set(frame, new Set([tracked]));
+      else others.add(tracked);
     }
   }
 
-  #emit(callees: Callees, region: Region, slot: number, framesOffset: number, recordsOffset: number): EmittedRegion {
-    const { view } = this.#processor;
-    let emitted: EmittedRegion = { exits: [] };
-    const index = callees.module.function(regionType, (code: Code) => {
-      emitted = new RegionEmitter(code, region, {
-        callees,
-        template: ({ form }) => this.#template(form),
-        view,
-        recordsGlobal: 0,
-        recordsOffset,
-        framesOffset,
-      }).emit();
-      this.statistics.bytes += code.size;
+  #take(result: TranslationResult): void {
+    const { linker, cache, now } = this.#processor;
+    const job = this.#jobs.get(result.number);
+    this.#jobs.delete(result.number);
+    if (job === undefined) return;
+    if (job.every(({ tracked }) => tracked.state === "dropped")) {
+      this.#abandon(job);
+      return;
+    }
+    const began = now();
+    const flushes = cache.statistics.flushes;
+    const records = cache.reserve(Math.ceil(result.recordBytes / recordBytes));
+    // Where there was no space everything is forgotten, the code that these were made of too.
+    if (cache.statistics.flushes !== flushes) {
+      this.#abandon(job);
+      return;
+    }
+    linker.instantiate(
+      result.bytes,
+      result.routines.map((name) => this.#routine(name, job)),
+      { slow: this.#slow, constant: { records } },
+    );
+    result.regions.forEach((region, index) => this.#install(job[index]!, region, records));
+    this.statistics.modules += 1;
+    this.statistics.bytes += result.bytes.length;
+    this.statistics.milliseconds += now() - began;
+  }
+
+  /** Nothing of a job was put into the table. */
+  #abandon(job: readonly Pending[]): void {
+    for (const { tracked } of job) this.#retired.push(tracked.slot);
+  }
+
+  #routine(name: string, job: readonly Pending[]): Routine {
+    const known = this.#routines.get(name);
+    if (known !== undefined) return known;
+    const forms = new Set(job.flatMap(({ instructions }) => instructions.map(({ form }) => form)));
+    for (const { row, form } of forms)
+      for (const routine of directCalls(buildForm(row, form)).routines) this.#routines.set(routine.name, routine);
+    const found = this.#routines.get(name);
+    if (found === undefined) throw new Error(`no form calls ${name}`);
+    return found;
+  }
+
+  #install({ tracked, instructions, framesOf }: Pending, result: RegionResult, records: number): void {
+    const { view, linker } = this.#processor;
+    result.pages.forEach((page, index) => view.setInt32(records + result.frames + index * 4, framesOf.get(page)!, true));
+    result.exits.forEach((exit, index) =>
+      this.#writeExit(records + result.exitsAt + index * exitRecordBytes, instructions[exit]!),
+    );
+    if (tracked.state === "dropped") {
+      // Instantiation has put it into the table.
+      linker.table.set(tracked.slot, this.#runtime["stub"]);
+      this.#retired.push(tracked.slot);
+      return;
+    }
+    tracked.state = "installed";
+    tracked.heads.forEach((each, index) => {
+      if (view.getUint16(each.head + RecordField.handler, true) !== Handler.head) return;
+      each.taken = true;
+      view.setUint16(each.head + RecordField.handler, Handler.region, true);
+      view.setBigInt64(each.head + RecordField.immediate, BigInt(index), true);
+      view.setInt32(each.head + RecordField.displacement, tracked.slot, true);
     });
-    callees.module.elements(slot, [index]);
     this.statistics.regions += 1;
-    for (const { instructions } of region.blocks.values()) this.statistics.instructions += instructions.length;
-    return emitted;
+    this.statistics.instructions += instructions.length;
   }
 
   /** A copy of an instruction's record, and behind it the way back to the code. */
   #writeExit(at: number, { record, form }: RegionInstruction): void {
-    const { view, forms } = this.#processor;
-    for (let byte = 0; byte < recordBytes; byte++) view.setUint8(at + byte, view.getUint8(record + byte));
-    if (!this.#template(form).inline) view.setUint16(at + RecordField.form, forms.slot(form), true);
+    const { view } = this.#processor;
+    new Uint8Array(view.buffer, at, recordBytes).set(new Uint8Array(view.buffer, record, recordBytes));
+    view.setUint16(at + RecordField.form, this.#formSlot(form), true);
     const behind = at + recordBytes;
     view.setUint16(behind + RecordField.handler, Handler.lookUp, true);
     view.setUint16(behind + RecordField.start, view.getUint16(record + RecordField.next, true), true);
   }
-
-  #install(region: Region, slot: number): void {
-    const { view } = this.#processor;
-    const heads = region.entries.map(({ offset, head }, index) => {
-      const at = view.getUint32(head + RecordField.displacement, true);
-      view.setUint16(head + RecordField.handler, Handler.region, true);
-      view.setBigInt64(head + RecordField.immediate, BigInt(index), true);
-      view.setInt32(head + RecordField.displacement, slot, true);
-      return { head, at, offset };
-    });
-    const installed: Installed = {
-      slot,
-      heads,
-      frames: [...region.pages.values()].map((frame) => frame / frameBytes),
-    };
-    for (const frame of installed.frames) {
-      const others = this.#byFrame.get(frame);
-      if (others === undefined) this.#byFrame.set(frame, new Set([installed]));
-      else others.add(installed);
-    }
+  #formSlot(form: FormDescription): number {
+    return this.#processor.forms.slot(form);
   }
 
   #takeSlot(): number {
@@ -276,30 +326,35 @@ export class Translator {
     return slot;
   }
 
-  #retire(slot: number): void {
-    this.#processor.linker.table.set(slot, this.#stub);
-    this.#retired.push(slot);
+  #drop(tracked: Tracked): void {
+    // What is still in the making keeps its slot until it comes.
+    if (tracked.state === "installed") {
+      this.#processor.linker.table.set(tracked.slot, this.#runtime["stub"]);
+      this.#retired.push(tracked.slot);
+    }
+    tracked.state = "dropped";
     this.statistics.dropped += 1;
   }
 
   /** The code in a frame has changed, or will: what was made of it goes. */
   forgetFrame(frame: number): void {
     const { view, threshold } = this.#processor;
-    for (const installed of this.#byFrame.get(frame) ?? []) {
-      for (const { head, at } of installed.heads) {
+    for (const tracked of this.#byFrame.get(frame) ?? []) {
+      for (const { head, at, taken } of tracked.heads) {
+        if (!taken) continue;
         view.setUint16(head + RecordField.handler, Handler.head, true);
         view.setBigInt64(head + RecordField.immediate, BigInt(threshold), true);
         view.setInt32(head + RecordField.displacement, at, true);
       }
-      for (const other of installed.frames) if (other !== frame) this.#byFrame.get(other)?.delete(installed);
-      this.#retire(installed.slot);
+      for (const other of tracked.frames) if (other !== frame) this.#byFrame.get(other)?.delete(tracked);
+      this.#drop(tracked);
     }
     this.#byFrame.delete(frame);
   }
 
   /** Every record is forgotten, and with them every region. */
   forgetEverything(): void {
-    for (const installed of new Set([...this.#byFrame.values()].flatMap((each) => [...each]))) this.#retire(installed.slot);
+    for (const tracked of new Set([...this.#byFrame.values()].flatMap((each) => [...each]))) this.#drop(tracked);
     this.#byFrame.clear();
   }
 }

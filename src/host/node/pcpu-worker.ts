@@ -3,14 +3,16 @@
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { assert } from "../../bits/errors.ts";
 import type { MemoryReply } from "../../toolstack/pcpu.ts";
+import type { ControlLine } from "../../toolstack/run-pcpu.ts";
 import { runPcpu } from "../../toolstack/run-pcpu.ts";
+import { translatorService } from "./translator.ts";
 import { hostWorld } from "./clock.ts";
 import type { WorkerData } from "./workers.ts";
 
 const port = parentPort;
 assert(port !== null, "pcpu-worker.ts runs in a worker thread");
-const { assignment, origin, replies } = workerData as WorkerData;
-runPcpu(assignment, hostWorld(origin), {
+const { assignment, origin, replies, translator } = workerData as WorkerData;
+const control: ControlLine = {
   post: (message) => port.postMessage(message),
   receive() {
     for (;;) {
@@ -20,4 +22,5 @@ runPcpu(assignment, hostWorld(origin), {
       Atomics.wait(replies, 0, seen);
     }
   },
-});
+};
+runPcpu(assignment, hostWorld(origin), control, translatorService(translator));

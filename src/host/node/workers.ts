@@ -1,7 +1,9 @@
 /** pCPUs as worker threads. */
 
 import { Worker } from "node:worker_threads";
+import type { MessagePort } from "node:worker_threads";
 import type { PcpuListener, PcpuThread } from "../../toolstack/machine.ts";
+import { translatorLine } from "./translator.ts";
 import type { MemoryReply, PcpuAssignment, PcpuMessage } from "../../toolstack/pcpu.ts";
 
 /** What a worker is started with. */
@@ -11,16 +13,19 @@ export interface WorkerData {
   readonly origin: bigint;
   /** A word that changes, and is notified, when a reply was posted: the thread waits without an event loop. */
   readonly replies: Int32Array<SharedArrayBuffer>;
+  /** The line to the translator. */
+  readonly translator: MessagePort;
 }
 
 /** Starts a worker for the assignment. */
 export function startPcpu(assignment: PcpuAssignment, origin: bigint, listener: PcpuListener): PcpuThread {
   const replies = new Int32Array(new SharedArrayBuffer(4));
-  const workerData: WorkerData = { assignment, origin, replies };
+  const translator = translatorLine();
+  const workerData: WorkerData = { assignment, origin, replies, translator };
   // The file's own extension: `.ts` as it is written, `.js` in a build.
   const file = new URL(`./pcpu-worker${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url);
   const name = `d${assignment.domain}v${assignment.vcpu}`;
-  const worker = new Worker(file, { workerData, name });
+  const worker = new Worker(file, { workerData, name, transferList: [translator] });
   let failure: Error | undefined;
   worker.on("message", (message: PcpuMessage) => listener.message(message));
   worker.on("error", (error) => void (failure = error instanceof Error ? error : new Error(String(error))));

@@ -1,0 +1,167 @@
+/** What passes between a vCPU and whoever translates for it: nothing but numbers and bytes, so that it may be another thread. */
+
+import type { SlowFunctions } from "../lower/lowering.ts";
+import { describeForm } from "../forms.ts";
+import type { FormDescription } from "../forms.ts";
+import { buildForm } from "../forms.ts";
+import { directCalls } from "../calls.ts";
+import type { Routine } from "../../ir/node.ts";
+import { regionType, routineType } from "../linker.ts";
+import { fetchFrame } from "../mmu/fetch.ts";
+import { meetsCode, slowLoad, slowProbe, slowStore } from "../mmu/slow-access.ts";
+import { slowFunctionName, slowFunctions } from "../mmu/slow-functions.ts";
+import { recordBytes } from "../record.ts";
+import { ModuleBuilder } from "../../wasm/module.ts";
+import type { Row } from "../../x86/decode/opcode-map.ts";
+import { RegionEmitter, exitRecordBytes } from "./emit.ts";
+import { formBlocks, readInstruction } from "./region.ts";
+import type { RegionInstruction } from "./region.ts";
+import { analyse } from "./template.ts";
+import type { Template } from "./template.ts";
+
+/** A region to be translated. */
+export interface RegionJob {
+  /** The slot of the function table that it is for. */
+  readonly slot: number;
+  readonly mode: number;
+  /** Copies of the instructions' records, the pages that they are in, and the numbers of their forms. */
+  readonly records: Uint8Array<ArrayBuffer>;
+  readonly pages: Int8Array;
+  readonly forms: Float64Array;
+  /** Offsets at which blocks begin, and at which the region can be entered. */
+  readonly leaders: Int32Array;
+  readonly entries: Int32Array;
+}
+
+/** Regions that become one module. */
+export interface TranslationJob {
+  readonly number: number;
+  /** 64 KiB pages of the memory that the module is for. */
+  readonly memoryPages: number;
+  readonly regions: readonly RegionJob[];
+}
+
+/** Where in the module's exit records a region has its own, and of which instructions they are copies. */
+export interface RegionResult {
+  /** The pages whose frames it compares: one i32 each at `frames`. */
+  readonly pages: readonly number[];
+  readonly frames: number;
+  readonly exitsAt: number;
+  readonly exits: readonly number[];
+}
+
+export interface TranslationResult {
+  readonly number: number;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Bytes that the exit records take. */
+  readonly recordBytes: number;
+  /** Names of the routines that the module imports. */
+  readonly routines: readonly string[];
+  readonly regions: readonly RegionResult[];
+}
+
+/** Makes modules of jobs. It keeps what it learns about forms. */
+export class RegionCompiler {
+  readonly #rows: readonly Row[];
+  readonly #forms = new Map<number, FormDescription>();
+  readonly #templates = new Map<number, Template>();
+
+  constructor(rows: readonly Row[]) {
+    this.#rows = rows;
+  }
+
+  template(key: number): Template {
+    let template = this.#templates.get(key);
+    if (template === undefined) {
+      const { row, form } = this.#form(key);
+      template = analyse(buildForm(row, form));
+      this.#templates.set(key, template);
+    }
+    return template;
+  }
+  #form(key: number): FormDescription {
+    let form = this.#forms.get(key);
+    if (form === undefined) {
+      form = describeForm(this.#rows, key);
+      this.#forms.set(key, form);
+    }
+    return form;
+  }
+
+  compile({ number, memoryPages, regions }: TranslationJob): TranslationResult {
+    const module = new ModuleBuilder();
+    module.importMemory("env", "memory", { minimum: memoryPages, maximum: memoryPages, shared: true });
+    module.importTable("env", "table", { minimum: 1 });
+    const recordsGlobal = module.importGlobal("constant", "records", "i32");
+    const slowIndex = new Map(slowFunctions.map(({ name, type }) => [name, module.importFunction("slow", name, type)]));
+    const slow: SlowFunctions = {
+      load: (type, access) => slowIndex.get(slowFunctionName("load", type, access) ?? ""),
+      store: (type, access) => slowIndex.get(slowFunctionName("store", type, access) ?? ""),
+    };
+    const routines = new Map<Routine, number>();
+    for (const routine of this.#routines(regions))
+      routines.set(routine, module.importFunction("routine", routine.name, routineType(routine)));
+    const callees = {
+      module,
+      routine(routine: Routine): number {
+        const index = routines.get(routine);
+        if (index === undefined) throw new Error(`${routine.name} was not collected`);
+        return index;
+      },
+    };
+    let at = 0;
+    const results: RegionResult[] = [];
+    for (const job of regions) {
+      const view = new DataView(job.records.buffer, job.records.byteOffset, job.records.byteLength);
+      const instructions: RegionInstruction[] = Array.from(job.forms, (key, index) =>
+        readInstruction(view, index * recordBytes, job.pages[index]!, this.#form(key)),
+      );
+      const pages = [...new Set(job.pages)];
+      const region = {
+        mode: job.mode,
+        blocks: formBlocks(new Map(instructions.map((each) => [each.offset, each])), job.leaders),
+        entries: [...job.entries],
+        pages,
+      };
+      const frames = at;
+      const exitsAt = at + Math.ceil((pages.length * 4) / recordBytes) * recordBytes;
+      let exits: readonly RegionInstruction[] = [];
+      const index = module.function(regionType, (code) => {
+        exits = new RegionEmitter(code, region, {
+          callees,
+          slow,
+          template: ({ form }) => this.template(form.key),
+          view,
+          recordsGlobal,
+          recordsOffset: exitsAt,
+          framesOffset: frames,
+        }).emit().exits;
+      });
+      module.elements(job.slot, [index]);
+      results.push({ pages, frames, exitsAt, exits: exits.map(({ record }) => record / recordBytes) });
+      at = exitsAt + exits.length * exitRecordBytes;
+    }
+    return {
+      number,
+      bytes: module.finish(),
+      recordBytes: at,
+      routines: [...routines.keys()].map(({ name }) => name),
+      regions: results,
+    };
+  }
+
+  /** Every routine that the regions' own code calls. */
+  #routines(regions: readonly RegionJob[]): Set<Routine> {
+    const routines = new Set<Routine>(regionRoutines);
+    for (const { forms } of regions) {
+      for (const key of new Set(forms)) {
+        const { inline, body } = this.template(key);
+        if (inline) for (const routine of directCalls(body).routines) routines.add(routine);
+      }
+    }
+    return routines;
+  }
+}
+
+/** What any region may call. */
+export const regionRoutines: readonly Routine[] = [fetchFrame, slowLoad, slowProbe, slowStore, meetsCode];

@@ -1,0 +1,27 @@
+/** What runs in the translator's worker thread: it makes WebAssembly of hot guest code, for all vCPUs of the process. */
+
+import { parentPort } from "node:worker_threads";
+import type { MessagePort } from "node:worker_threads";
+import { assert } from "../../bits/errors.ts";
+import { theOpcodeMap } from "../../engine/opcodes.ts";
+import { RegionCompiler } from "../../engine/translate/job.ts";
+import type { TranslationJob } from "../../engine/translate/job.ts";
+
+/** Modules that are kept alive, so that V8 finds the code of those that a vCPU has yet to instantiate. */
+const keptModules = 64;
+
+const port = parentPort;
+assert(port !== null, "translator-worker.ts runs in a worker thread");
+const compiler = new RegionCompiler(theOpcodeMap().rows);
+const kept: WebAssembly.Module[] = [];
+
+function serve(client: MessagePort): void {
+  client.on("message", (job: TranslationJob) => {
+    const result = compiler.compile(job);
+    // V8 shares the code of equal modules within a process: compiled here, it is there for the vCPU's thread.
+    kept.push(new WebAssembly.Module(result.bytes));
+    if (kept.length > keptModules) kept.shift();
+    client.postMessage(result, [result.bytes.buffer]);
+  });
+}
+port.on("message", serve);
