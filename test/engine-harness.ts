@@ -3,6 +3,7 @@ import type { Platform, SegmentState, VcpuContext } from "../src/engine/engine.t
 import { Exit } from "../src/engine/engine.ts";
 import { allocateDomainMemory, openDomainMemory } from "../src/engine/domain-memory.ts";
 import { WasmEngine } from "../src/engine/wasm-engine.ts";
+import { recordRuns, watchPlatform } from "./system/record.ts";
 
 export { Exit };
 
@@ -61,8 +62,14 @@ export type MachineMode = "long" | "compatibility" | "protected" | "protected16"
 export function createMachine(mode: MachineMode = "long", cpl: 0 | 3 = 0, platform: Partial<Platform> = {}) {
   const memory = openDomainMemory(allocateDomainMemory(Layout.ram / 4096));
   for (let gfn = 0; gfn < Layout.ram / 4096; gfn++) memory.setP2m(gfn, P2mType.ram, memory.firstFrame + gfn);
-  const vcpu = new WasmEngine(memory, { translation: Number(process.env["TEST_TRANSLATION"] ?? 0) }).createVcpu(0, { ...quietPlatform, ...platform });
+  const used = { platform: false };
+  const watched = watchPlatform({ ...quietPlatform, ...platform }, used);
+  const vcpu = new WasmEngine(memory, { translation: Number(process.env["TEST_TRANSLATION"] ?? 0) }).createVcpu(
+    0,
+    watched,
+  );
   const ram = new DataView(memory.bytes.buffer, memory.firstFrame * 4096, Layout.ram);
+  recordRuns(vcpu, ram, used);
   const long = mode === "long" || mode === "compatibility";
 
   /** Descriptor: base 0, limit 4 GiB. */
