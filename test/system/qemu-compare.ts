@@ -79,16 +79,15 @@ function registersOf(text: string): Map<string, bigint> {
 
 /** The registers by the names that QEMU has for them. */
 function* expected(after: VcpuContext): Generator<readonly [name: string, value: bigint]> {
-  const long = (after.efer & EFER_LMA) !== 0n;
+  const code64 = (after.efer & EFER_LMA) !== 0n && (after.segments.cs.attributes & 0x200) !== 0;
   for (const [index, value] of after.gpr.entries()) {
-    // Outside of IA-32e mode QEMU shows the lower halves of eight.
-    if (index >= 8 && !long) break;
-    yield [NAMES[index] ?? `R${index}`, long ? value : BigInt.asUintN(32, value)];
+    // Outside of 64-bit mode QEMU shows the lower halves of eight.
+    if (index >= 8 && !code64) break;
+    yield [NAMES[index] ?? `R${index}`, code64 ? value : BigInt.asUintN(32, value)];
   }
   yield ["IP", after.rip];
   yield ["FL", after.rflags];
   const real = (after.cr0 & CR0_PE) === 0n || (after.rflags & EFLAGS_VM) !== 0n;
-  const code64 = long && (after.segments.cs.attributes & 0x200) !== 0;
   for (const name of ["es", "cs", "ss", "ds", "fs", "gs", "tr"] as const) {
     const { selector, ...hidden } = after.segments[name];
     const part = name.toUpperCase();

@@ -88,6 +88,8 @@ export class Qemu implements AsyncDisposable {
   static async start(): Promise<Qemu> {
     const qemu = new Qemu();
     await qemu.#ask("qmp_capabilities");
+    // The firmware has found nothing to run by then, and does not take what comes next before the reset for it.
+    await qemu.#halt(20_000);
     return qemu;
   }
 
