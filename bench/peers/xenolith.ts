@@ -1,6 +1,7 @@
 /** Xenolith as a peer: a process of its own, so that its memory can be measured and its start counts. */
 
 import { fileURLToPath } from "node:url";
+import { V8_FLAGS } from "../../bin/v8-flags.js";
 import type { Peer } from "./peer.ts";
 
 /** This repository's hypervisor. */
@@ -13,6 +14,7 @@ export function xenolith(): Peer {
     launch: ({ vmlinux, initrd, memoryMegabytes, commandLine }) => ({
       program: process.execPath,
       args: [
+        ...V8_FLAGS,
         fileURLToPath(new URL("xenolith-machine.ts", import.meta.url)),
         "--kernel",
         vmlinux,

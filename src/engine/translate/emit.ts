@@ -11,6 +11,8 @@ import { fetchFrame } from "../mmu/fetch.ts";
 import { RecordField, recordBytes } from "../record.ts";
 import type { SlowFunctions } from "../lower/lowering.ts";
 import { fieldReader } from "./fields.ts";
+import { registerFlow } from "./dirty.ts";
+import type { RegisterFlow } from "./dirty.ts";
 import { flagKey } from "./fused.ts";
 import type { FlagSource } from "./fused.ts";
 import { RegionLowering } from "./lower-instruction.ts";
@@ -20,7 +22,8 @@ import type { Region, RegionBlock, RegionInstruction } from "./region.ts";
 import { root, shapeOf } from "./structure.ts";
 import type { Shape } from "./structure.ts";
 import type { Template } from "./template.ts";
-import { registersOf } from "./usage.ts";
+import { usageOf } from "./usage.ts";
+import type { Usage } from "./usage.ts";
 
 /** Parameters of a region's function: linker.ts `regionType`. */
 const parameter = { vcpu: 0, remaining: 1, rip: 2, entry: 3 } as const;
@@ -97,7 +100,11 @@ export class RegionEmitter implements RegionSurroundings {
   readonly #shape: Shape;
   readonly #lower: RegionLowering;
   readonly #registers: ReadonlyMap<number, number>;
-  readonly #written: ReadonlySet<number>;
+  readonly #flow: RegisterFlow;
+  /** Registers whose locals may differ from memory where code is being emitted. */
+  #dirty = new Set<number>();
+  /** Which registers an exit stores: a bit each, in the order of #registers. */
+  readonly #exitMask: number;
   readonly #types = new Map<number, ValueType>();
   readonly #status: number;
   readonly #exitWord: number;
@@ -120,10 +127,21 @@ export class RegionEmitter implements RegionSurroundings {
     this.#code = code;
     this.#region = region;
     this.#context = context;
-    this.#shape = shapeOf(successorsOf(region), region.entries);
-    const usage = registersOf(region, context);
-    this.#written = usage.written;
-    this.#registers = new Map([...usage.used].map((base) => [base, this.#local(registerType(base))]));
+    const successors = successorsOf(region);
+    this.#shape = shapeOf(successors, region.entries);
+    const usages = new Map<RegionInstruction, Usage>();
+    const used = new Set<number>();
+    for (const { instructions } of region.blocks.values()) {
+      for (const instruction of instructions) {
+        const usage = usageOf(instruction, context.template(instruction), context.view);
+        usages.set(instruction, usage);
+        for (const base of usage.reads) used.add(base);
+        for (const base of usage.writes) used.add(base);
+      }
+    }
+    this.#flow = registerFlow(region, this.#shape, successors, (instruction) => usages.get(instruction)!);
+    this.#registers = new Map([...used].map((base) => [base, this.#local(registerType(base))]));
+    this.#exitMask = code.local("i64");
     this.pageLocal = code.local("i64");
     this.targetLocal = code.local("i64");
     this.tlb = { bank: code.local("i32"), mask: code.local("i32") };
@@ -189,19 +207,24 @@ export class RegionEmitter implements RegionSurroundings {
 
   // The ways in and out.
 
-  #loadRegisters(): void {
-    for (const [base, local] of this.#registers) {
+  #loadRegisters(bases: Iterable<number>): void {
+    for (const base of bases) {
       this.#code.get(parameter.vcpu);
       this.#code.memory(registerType(base) === "v128" ? "v128.load" : "i64.load", base);
-      this.#code.set(local);
+      this.#code.set(this.register(base));
     }
   }
-  #storeRegisters(): void {
-    for (const base of this.#written) {
-      this.#code.get(parameter.vcpu);
-      this.#code.get(this.register(base));
-      this.#code.memory(registerType(base) === "v128" ? "v128.store" : "i64.store", base);
-    }
+  #storeRegister(base: number): void {
+    this.#code.get(parameter.vcpu);
+    this.#code.get(this.register(base));
+    this.#code.memory(registerType(base) === "v128" ? "v128.store" : "i64.store", base);
+  }
+  /** Stores what memory does not have yet. Others may still emit code on a path on which it was not stored. */
+  #storeDirty(): void {
+    for (const base of this.#dirty) this.#storeRegister(base);
+  }
+  dirtied(base: number): void {
+    this.#dirty.add(base);
   }
   reloadTlb(): void {
     const code = this.#code;
@@ -217,25 +240,31 @@ export class RegionEmitter implements RegionSurroundings {
     const code = this.#code;
     const { entries } = this.#region;
     this.reloadTlb();
-    this.#loadRegisters();
-    // The base page's RIP, and the dispatcher's case, which is the entry's number.
+    // The base page's RIP, and the registers that are needed from this entry on.
     code.get(parameter.rip);
     code.i64(-4096n);
     code.op("i64.and");
     code.set(this.pageLocal);
-    entries.forEach((offset, index) => {
-      const page = Math.floor(offset / 4096);
-      if (page === 0) return;
+    const entered = code.block();
+    const labels = entries.map(() => code.block()).toReversed();
+    if (entries.length > 1) {
       code.get(parameter.entry);
-      code.i32(index);
-      code.op("i32.eq");
-      code.if();
-      code.get(this.pageLocal);
-      code.i64(BigInt(-page * 4096));
-      code.op("i64.add");
-      code.set(this.pageLocal);
+      code.brTable(labels.slice(0, -1), labels.at(-1)!);
+    }
+    entries.forEach((offset) => {
       code.end();
+      const page = Math.floor(offset / 4096);
+      if (page !== 0) {
+        code.get(this.pageLocal);
+        code.i64(-page * 4096);
+        code.op("i64.add");
+        code.set(this.pageLocal);
+      }
+      this.#loadRegisters(this.#flow.liveAt(offset));
+      code.br(entered);
     });
+    code.end();
+    // The dispatcher's case is the entry's number.
     code.get(parameter.entry);
     code.set(this.#case);
     this.#guardPages();
@@ -353,7 +382,6 @@ export class RegionEmitter implements RegionSurroundings {
     const { callees } = this.#context;
     const entry = this.#case;
     const user = (this.#region.mode & 8) !== 0;
-    this.#storeRegisters();
     const low = () => {
       code.get(this.targetLocal);
       code.op("i32.wrap_i64");
@@ -414,7 +442,16 @@ export class RegionEmitter implements RegionSurroundings {
   #outEpilogue(): void {
     const code = this.#code;
     this.#computeFlags();
-    this.#storeRegisters();
+    [...this.#registers.keys()].forEach((base, index) => {
+      code.get(this.#exitMask);
+      code.i64(1n << BigInt(index));
+      code.op("i64.and");
+      code.op("i64.eqz");
+      code.op("i32.eqz");
+      code.if();
+      this.#storeRegister(base);
+      code.end();
+    });
     this.#store32(State.dispatchRecord, () => {
       this.#exitField("record");
       code.i32(exitRecordBytes);
@@ -488,6 +525,14 @@ export class RegionEmitter implements RegionSurroundings {
       }),
     );
     code.set(this.#exitWord);
+    const { pending } = this.#lower;
+    let mask = 0n;
+    [...this.#registers.keys()].forEach((base, index) => {
+      const computed = pending !== undefined && (base === State.ccAux || base === State.ccResult);
+      if (computed || this.#dirty.has(base)) mask |= 1n << BigInt(index);
+    });
+    code.i64(mask);
+    code.set(this.#exitMask);
     code.br(this.#out);
   }
   /** The number of what is pending, for the way out. */
@@ -521,9 +566,16 @@ export class RegionEmitter implements RegionSurroundings {
   }
 
   goToTarget(): void {
-    this.#lower.flushHere();
+    this.#clean();
     this.#giveBack();
     this.#code.br(this.#chain);
+  }
+  /** Makes memory true on this path, which leads away from code that is emitted after it. */
+  #clean(): void {
+    const dirty = new Set(this.#dirty);
+    this.#lower.flushHere();
+    this.#storeDirty();
+    this.#dirty = dirty;
   }
   /** What the block took from the budget for instructions that are not executed now. */
   #giveBack(): void {
@@ -549,7 +601,7 @@ export class RegionEmitter implements RegionSurroundings {
     this.#giveBack();
     // A call leaves, wherever it leads.
     if (!this.#region.blocks.has(offset) || this.#at.instruction.form.row.instruction.flow === "call") {
-      this.#lower.flushHere();
+      this.#clean();
       this.#leaveTo(offset);
       return;
     }
@@ -560,12 +612,17 @@ export class RegionEmitter implements RegionSurroundings {
     const code = this.#code;
     const kind = this.#shape.edge(from, to);
     if (kind === "inline") {
-      const at = this.#at;
+      const [at, dirty] = [this.#at, new Set(this.#dirty)];
       this.#lower.apart(() => this.#tree(to));
       this.#at = at;
+      this.#dirty = dirty;
       return;
     }
-    this.#lower.flushHere();
+    if (this.#flow.isLazy(from, to)) {
+      const dirty = new Set(this.#dirty);
+      this.#lower.flushHere();
+      this.#dirty = dirty;
+    } else this.#clean();
     if (kind === "forward") {
       code.br(this.#labels.get(to)!);
       return;
@@ -577,6 +634,8 @@ export class RegionEmitter implements RegionSurroundings {
     code.memory("i32.load", State.attention);
     code.op("i32.or");
     code.if();
+    // What a lazy edge does not store has to be stored here.
+    if (this.#flow.isLazy(from, to)) this.#clean();
     this.#leaveTo(to);
     code.end();
     if (kind === "backward") {
@@ -594,8 +653,11 @@ export class RegionEmitter implements RegionSurroundings {
     const code = this.#code;
     const isLoop = this.#shape.loopHeads.has(node) && node !== root;
     // Those who come round again bring no pending flags.
-    if (isLoop) this.#lower.flush();
-    if (isLoop) this.#loops.set(node, code.loop());
+    if (isLoop) {
+      this.#lower.flush();
+      this.#loops.set(node, code.loop());
+    }
+    if (isLoop || this.#labels.has(node)) this.#dirty = new Set(this.#flow.dirtyAt(node));
     this.#within(node, this.#shape.merges.get(node) ?? []);
     if (isLoop) code.end();
   }
@@ -644,7 +706,7 @@ export class RegionEmitter implements RegionSurroundings {
       this.#edge(node, next);
       return;
     }
-    this.#lower.flush();
+    this.#clean();
     this.#leaveTo(next);
   }
 
@@ -653,7 +715,8 @@ export class RegionEmitter implements RegionSurroundings {
     const code = this.#code;
     const { callees } = this.#context;
     this.#lower.flush();
-    this.#storeRegisters();
+    this.#storeDirty();
+    this.#dirty = new Set();
     this.#leaveFor(instruction, this.#at.left - 1);
     code.get(parameter.vcpu);
     this.#recordAddress(this.#exitRecord(instruction));
@@ -661,7 +724,7 @@ export class RegionEmitter implements RegionSurroundings {
     code.memory("i32.load16_u", RecordField.form);
     code.callIndirect(callees.module.type(formType));
     code.set(this.#status);
-    this.#loadRegisters();
+    this.#loadRegisters(this.#registers.keys());
     this.reloadTlb();
     code.get(this.#status);
     code.if();

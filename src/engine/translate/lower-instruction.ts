@@ -20,6 +20,8 @@ import type { Template } from "./template.ts";
 export interface RegionSurroundings extends Surroundings {
   /** The local of a register, by its slot. */
   register(base: number): number;
+  /** A register's local has been written. */
+  dirtied(base: number): void;
   /** The type of such a local. */
   localType(local: number): ValueType;
   /** RIP of byte 0 of the page that the instruction begins in: a local, and what to add to it. */
@@ -332,6 +334,7 @@ export class RegionLowering extends FunctionLowering {
     // What is on the stack now was computed before the old value goes.
     this.#keepOld(local);
     code.set(local);
+    around.dirtied(register.base);
   }
 
   /** The offset from this instruction's page that a value is, if it is one. */

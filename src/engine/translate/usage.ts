@@ -1,80 +1,88 @@
-import type { Block, Slot, Value } from "../../ir/node.ts";
+import type { Block, Value } from "../../ir/node.ts";
 import { visitOperands, visitStatement } from "../../ir/visit.ts";
 import { State } from "../../x86/state.ts";
 import { fieldLoads } from "../record.ts";
 import type { NumberName, SlotName } from "../../x86/semantics.ts";
-import { registerOf, symbolicSlot } from "./registers.ts";
+import { registerOf, registerType, symbolicSlot } from "./registers.ts";
 import type { SymbolicSlot } from "./registers.ts";
-import type { Region, RegionInstruction } from "./region.ts";
+import type { RegionInstruction } from "./region.ts";
 import type { Template } from "./template.ts";
 
-interface FormUsage {
-  readonly reads: readonly SymbolicSlot[];
-  readonly writes: readonly SymbolicSlot[];
-}
-const usages = new WeakMap<Block, FormUsage>();
-
-function symbolic(slot: Slot): SymbolicSlot {
-  const known = symbolicSlot(slot);
-  if (known === undefined) throw new Error("an inline form's slots are known");
-  return known;
+/** The registers that an instruction has to do with, by slot. */
+export interface Usage {
+  /** Those whose value matters before it: read, or written in part, or not on every path. */
+  readonly reads: ReadonlySet<number>;
+  readonly writes: ReadonlySet<number>;
+  /** Those of which nothing is left that was there before. */
+  readonly replaces: ReadonlySet<number>;
 }
 
-function usageOf(body: Block): FormUsage {
-  const known = usages.get(body);
+interface SlotUse {
+  readonly slot: SymbolicSlot;
+  readonly kind: "read" | "write";
+  /** A write of as much as the register has, on every path. */
+  readonly whole: "i64" | "v128" | undefined;
+}
+const usesOf = new WeakMap<Block, readonly SlotUse[]>();
+
+function slotUses(body: Block): readonly SlotUse[] {
+  const known = usesOf.get(body);
   if (known !== undefined) return known;
-  const reads: SymbolicSlot[] = [];
-  const writes: SymbolicSlot[] = [];
+  const uses: SlotUse[] = [];
+  const add = (slot: SymbolicSlot | undefined, kind: "read" | "write", whole?: "i64" | "v128"): void => {
+    if (slot === undefined) throw new Error("an inline form's slots are known");
+    uses.push({ slot, kind, whole });
+  };
   const visit = (value: Value): void => {
-    if (value.kind === "get") reads.push(symbolic(value.slot));
+    if (value.kind === "get") add(symbolicSlot(value.slot), "read");
     visitOperands(value, visit);
   };
-  const walk = (block: Block): void => {
+  const walk = (block: Block, always: boolean): void => {
     for (const statement of block) {
       if (statement.kind === "define") visit(statement.value);
-      if (statement.kind === "set") writes.push(symbolic(statement.slot));
-      if (statement.kind === "flags") {
-        writes.push({ field: undefined, offset: State.ccAux }, { field: undefined, offset: State.ccResult });
+      if (statement.kind === "set") {
+        const { type } = statement.value;
+        add(symbolicSlot(statement.slot), "write", always && (type === "i64" || type === "v128") ? type : undefined);
       }
-      visitStatement(statement, () => {}, walk);
+      if (statement.kind === "flags") {
+        for (const offset of [State.ccAux, State.ccResult])
+          add({ field: undefined, offset }, "write", always ? "i64" : undefined);
+        // They keep CF.
+        if (statement.form === "inc" || statement.form === "dec") add({ field: undefined, offset: State.ccAux }, "read");
+        continue;
+      }
+      visitStatement(statement, () => {}, (inner) => walk(inner, false));
     }
   };
-  walk(body);
-  const usage = { reads, writes };
-  usages.set(body, usage);
-  return usage;
+  walk(body, true);
+  usesOf.set(body, uses);
+  return uses;
 }
 
-/** The registers that a region's instructions read or write, by slot, and those that they write. */
-export function registersOf(
-  region: Region,
-  context: { template(instruction: RegionInstruction): Template; readonly view: DataView },
-): { used: Set<number>; written: Set<number> } {
-  const used = new Set<number>();
-  const written = new Set<number>();
-  for (const { instructions } of region.blocks.values()) {
-    for (const instruction of instructions) {
-      const { inline, body } = context.template(instruction);
-      if (!inline) continue;
-      const resolve = ({ field, offset }: SymbolicSlot): number | undefined => {
-        if (field === undefined) return registerOf(offset)?.base;
-        const [load, at] = fieldLoads[field as NumberName | SlotName];
-        const from = instruction.record + at;
-        const number = load === "i32.load8_u" ? context.view.getUint8(from) : context.view.getUint16(from, true);
-        return registerOf(number + offset)?.base;
-      };
-      const { reads, writes } = usageOf(body);
-      for (const slot of reads) {
-        const base = resolve(slot);
-        if (base !== undefined) used.add(base);
-      }
-      for (const slot of writes) {
-        const base = resolve(slot);
-        if (base === undefined) continue;
-        used.add(base);
-        written.add(base);
-      }
+const nothing: Usage = { reads: new Set(), writes: new Set(), replaces: new Set() };
+
+/** What an instruction does with the registers that a region keeps in locals. One that is called finds them in memory. */
+export function usageOf(instruction: RegionInstruction, { inline, body }: Template, view: DataView): Usage {
+  if (!inline) return nothing;
+  const reads = new Set<number>();
+  const writes = new Set<number>();
+  const replaces = new Set<number>();
+  for (const { slot, kind, whole } of slotUses(body)) {
+    let { offset } = slot;
+    if (slot.field !== undefined) {
+      const [load, at] = fieldLoads[slot.field as NumberName | SlotName];
+      const from = instruction.record + at;
+      offset += load === "i32.load8_u" ? view.getUint8(from) : view.getUint16(from, true);
     }
+    const register = registerOf(offset);
+    if (register === undefined) continue;
+    if (kind === "read") {
+      if (!replaces.has(register.base)) reads.add(register.base);
+      continue;
+    }
+    writes.add(register.base);
+    if (register.byte === 0 && whole === registerType(register.base)) replaces.add(register.base);
+    else reads.add(register.base);
   }
-  return { used, written };
+  return { reads, writes, replaces };
 }
