@@ -122,7 +122,8 @@ export class CodeCache {
       }
       decoded.push(result);
       offset += result.length;
-      if (result.row.instruction.flow === "away") break;
+      const { flow } = result.row.instruction;
+      if (flow === "away" || flow === "return") break;
     }
     if (tail === "crossing" && decoded.length === 0) {
       const first = this.reserve(1);

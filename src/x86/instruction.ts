@@ -17,8 +17,11 @@ type OperandsOf<Column extends string> = Column extends "-" | ""
     ? [Operand, ...OperandsOf<Rest>]
     : [Operand];
 
-/** What becomes of the bytes behind an instruction: "on" to them, "away" from them for good, or a "call" that returns. */
-export type Flow = "on" | "away" | "call";
+/**
+ * What becomes of the bytes behind an instruction: "on" to them, "away" from them for good, a "call" that returns to them, or a
+ * "return" to the bytes behind a call.
+ */
+export type Flow = "on" | "away" | "call" | "return";
 
 /** One instruction: its encodings, and what it does. Everything else is derived from this (design.md D3). */
 export interface Instruction {

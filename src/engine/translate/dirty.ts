@@ -5,7 +5,7 @@
  * reach as well. Inside a loop it stays in its local, and everything that may be unwritten in the loop counts as such there.
  */
 
-import type { Region, RegionInstruction } from "./region.ts";
+import type { ControlFlow, Region, RegionInstruction } from "./region.ts";
 import type { Shape } from "./structure.ts";
 import type { Usage } from "./usage.ts";
 
@@ -19,11 +19,6 @@ export interface RegisterFlow {
 }
 
 type Sets = Map<number, Set<number>>;
-
-function targetsOf(region: Region, { target, form }: RegionInstruction): number | undefined {
-  if (target === undefined || form.row.instruction.flow === "call") return undefined;
-  return region.blocks.has(target) ? target : undefined;
-}
 
 /** The innermost loop of each block, named by its head. */
 function innermostLoops(
@@ -54,10 +49,10 @@ function innermostLoops(
 export function registerFlow(
   region: Region,
   shape: Shape,
-  successors: ReadonlyMap<number, readonly number[]>,
+  control: ControlFlow,
   usage: (instruction: RegionInstruction) => Usage,
 ): RegisterFlow {
-  const loops = innermostLoops(region, shape, successors);
+  const loops = innermostLoops(region, shape, control.successors());
   const isLazy = (from: number, to: number): boolean => {
     const kind = shape.edge(from, to);
     if (kind === "inline") return true;
@@ -85,7 +80,7 @@ export function registerFlow(
       for (const instruction of instructions) {
         // What it writes before it branches is dirty there.
         addAll(now, usage(instruction).writes);
-        flow(targetsOf(region, instruction));
+        control.targets(instruction).forEach(flow);
       }
       flow(next);
     }
@@ -97,8 +92,7 @@ export function registerFlow(
     for (const [block, { instructions, next }] of order) {
       const now = new Set(next === undefined ? [] : live.get(next));
       for (const instruction of instructions.toReversed()) {
-        const target = targetsOf(region, instruction);
-        if (target !== undefined) addAll(now, live.get(target)!);
+        for (const target of control.targets(instruction)) addAll(now, live.get(target)!);
         const { reads, replaces } = usage(instruction);
         for (const each of replaces) now.delete(each);
         addAll(now, reads);

@@ -18,6 +18,7 @@ import type { FlagSource } from "./fused.ts";
 import { RegionLowering } from "./lower-instruction.ts";
 import type { RegionSurroundings } from "./lower-instruction.ts";
 import { registerType } from "./registers.ts";
+import { ControlFlow } from "./region.ts";
 import type { Region, RegionBlock, RegionInstruction } from "./region.ts";
 import { root, shapeOf } from "./structure.ts";
 import type { Shape } from "./structure.ts";
@@ -100,6 +101,7 @@ export class RegionEmitter implements RegionSurroundings {
   readonly #shape: Shape;
   readonly #lower: RegionLowering;
   readonly #registers: ReadonlyMap<number, number>;
+  readonly #control: ControlFlow;
   readonly #flow: RegisterFlow;
   /** Registers whose locals may differ from memory where code is being emitted. */
   #dirty = new Set<number>();
@@ -127,8 +129,8 @@ export class RegionEmitter implements RegionSurroundings {
     this.#code = code;
     this.#region = region;
     this.#context = context;
-    const successors = successorsOf(region);
-    this.#shape = shapeOf(successors, region.entries);
+    this.#control = new ControlFlow(region);
+    this.#shape = shapeOf(this.#control.successors(), region.entries);
     const usages = new Map<RegionInstruction, Usage>();
     const used = new Set<number>();
     for (const { instructions } of region.blocks.values()) {
@@ -139,7 +141,7 @@ export class RegionEmitter implements RegionSurroundings {
         for (const base of usage.writes) used.add(base);
       }
     }
-    this.#flow = registerFlow(region, this.#shape, successors, (instruction) => usages.get(instruction)!);
+    this.#flow = registerFlow(region, this.#shape, this.#control, (instruction) => usages.get(instruction)!);
     this.#registers = new Map([...used].map((base) => [base, this.#local(registerType(base))]));
     this.#exitMask = code.local("i64");
     this.pageLocal = code.local("i64");
@@ -566,8 +568,19 @@ export class RegionEmitter implements RegionSurroundings {
   }
 
   goToTarget(): void {
-    this.#clean();
+    const code = this.#code;
     this.#giveBack();
+    for (const offset of this.#control.targets(this.#at.instruction)) {
+      code.get(this.targetLocal);
+      code.get(this.pageLocal);
+      code.i64(offset);
+      code.op("i64.add");
+      code.op("i64.eq");
+      code.if();
+      this.#edge(this.#at.block, offset);
+      code.end();
+    }
+    this.#clean();
     this.#code.br(this.#chain);
   }
   /** Makes memory true on this path, which leads away from code that is emitted after it. */
@@ -599,8 +612,7 @@ export class RegionEmitter implements RegionSurroundings {
 
   goTo(offset: number): void {
     this.#giveBack();
-    // A call leaves, wherever it leads.
-    if (!this.#region.blocks.has(offset) || this.#at.instruction.form.row.instruction.flow === "call") {
+    if (!this.#region.blocks.has(offset)) {
       this.#clean();
       this.#leaveTo(offset);
       return;
@@ -741,16 +753,4 @@ export class RegionEmitter implements RegionSurroundings {
     this.#exit(dynamicStatus);
     code.end();
   }
-}
-
-function successorsOf(region: Region): Map<number, number[]> {
-  return new Map(
-    [...region.blocks].map(([offset, { instructions, next }]) => {
-      const targets = instructions.flatMap(({ target, form }) =>
-        target !== undefined && form.row.instruction.flow !== "call" && region.blocks.has(target) ? [target] : [],
-      );
-      if (next !== undefined && region.blocks.has(next)) targets.push(next);
-      return [offset, targets];
-    }),
-  );
 }

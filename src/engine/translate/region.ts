@@ -58,7 +58,9 @@ export function collect(source: CodeSource, entry: { readonly offset: number; re
   const leaders = new Set<number>([entry.offset]);
   const entries = new Map<number, number>([[entry.offset, entry.head]]);
   const work = [entry.offset];
-  for (let at = work.shift(); at !== undefined; at = work.shift()) {
+  // What is called comes when there is nothing nearer.
+  const called: number[] = [];
+  for (let at = work.shift() ?? called.shift(); at !== undefined; at = work.shift() ?? called.shift()) {
     for (let offset = at; ; ) {
       if (instructions.has(offset)) {
         leaders.add(offset);
@@ -70,6 +72,10 @@ export function collect(source: CodeSource, entry: { readonly offset: number; re
       instructions.set(offset, instruction);
       const { flow } = instruction.form.row.instruction;
       if (flow === "call") {
+        if (instruction.target !== undefined) {
+          leaders.add(instruction.target);
+          called.push(instruction.target);
+        }
         // What is behind a call is entered by the return.
         const head = source.freeHead(instruction.next);
         if (head === undefined) break;
@@ -82,7 +88,7 @@ export function collect(source: CodeSource, entry: { readonly offset: number; re
         leaders.add(instruction.target);
         work.push(instruction.target);
       }
-      if (flow === "away") break;
+      if (flow !== "on") break;
       offset = instruction.next;
     }
   }
@@ -122,4 +128,39 @@ export function readInstruction(view: DataView, record: number, page: number, fo
     form,
     target: form.row.branch ? base + Number(view.getBigInt64(record + RecordField.immediate, true)) : undefined,
   };
+}
+
+/** Return points that a return is compared with before it leaves its region. */
+const comparedReturns = 4;
+
+/** Where control may go from each block, inside the region: a target for each branch, in the order of the instructions. */
+export class ControlFlow {
+  readonly #region: Region;
+  readonly returnPoints: readonly number[];
+
+  constructor(region: Region) {
+    this.#region = region;
+    const behindCalls = [...region.blocks.values()].flatMap(({ instructions }) => {
+      const last = instructions.at(-1)!;
+      const { target, form, next } = last;
+      const inside = form.row.instruction.flow === "call" && target !== undefined && region.blocks.has(target);
+      return inside && region.blocks.has(next) ? [next] : [];
+    });
+    this.returnPoints = [...new Set(behindCalls)].slice(0, comparedReturns);
+  }
+
+  /** Blocks to which an instruction may branch. */
+  targets({ target, form }: RegionInstruction): readonly number[] {
+    if (form.row.instruction.flow === "return") return this.returnPoints;
+    return target !== undefined && this.#region.blocks.has(target) ? [target] : [];
+  }
+
+  successors(): Map<number, readonly number[]> {
+    return new Map(
+      [...this.#region.blocks].map(([offset, { instructions, next }]) => {
+        const all = instructions.flatMap((instruction) => this.targets(instruction));
+        return [offset, next !== undefined && this.#region.blocks.has(next) ? [...all, next] : all];
+      }),
+    );
+  }
 }

@@ -1,5 +1,7 @@
 /** What runs in the translator's worker thread: it makes WebAssembly of hot guest code, for all vCPUs of the process. */
 
+import { readlinkSync } from "node:fs";
+import { constants, setPriority } from "node:os";
 import { parentPort } from "node:worker_threads";
 import type { MessagePort } from "node:worker_threads";
 import { assert } from "../../bits/errors.ts";
@@ -12,6 +14,18 @@ const keptModules = 64;
 
 const port = parentPort;
 assert(port !== null, "translator-worker.ts runs in a worker thread");
+/** Vacates a core for the guest where there are too few: translation is worth while only when it costs no time. */
+function giveWay(): void {
+  try {
+    // Linux schedules threads one by one, and knows them by numbers like processes'. Elsewhere there is no such link.
+    const thread = Number(readlinkSync("/proc/thread-self").split("/").at(-1));
+    setPriority(thread, constants.priority.PRIORITY_LOW);
+  } catch {
+    // As it is, then.
+  }
+}
+
+giveWay();
 const compiler = new RegionCompiler(theOpcodeMap().rows);
 const kept: WebAssembly.Module[] = [];
 

@@ -90,7 +90,7 @@ function returnNear(ir: Semantics, release: number | Value): void {
 /** RET near. Intel SDM Vol. 2B, "RET—Return From Procedure". */
 export const ret = instruction({
   mnemonic: "ret",
-  flow: "away",
+  flow: "return",
   encodings: ["C3  -  f64"],
   semantics: (ir) => returnNear(ir, 0),
 });
@@ -98,7 +98,7 @@ export const ret = instruction({
 /** RET near, releasing the callee's arguments. */
 export const retRelease = instruction({
   mnemonic: "ret",
-  flow: "away",
+  flow: "return",
   encodings: ["C2  Iw  f64"],
   semantics: (ir, bytes) => returnNear(ir, bytes.read("i64")),
 });
