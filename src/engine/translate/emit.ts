@@ -55,12 +55,15 @@ const dynamicStatus = 7;
 /** Kinds of pending flags that one region's exits can tell apart. */
 const flagKinds = 2 ** exitFields.flags.bits - 1;
 
+const exitFieldNames = Object.keys(exitFields) as ExitField[];
+
 function packExit(word: ExitWord): number {
-  const biased = { ...word, page: word.page + pageBias };
   let packed = 0;
-  for (const [name, { shift, bits }] of Object.entries(exitFields) as [ExitField, { shift: number; bits: number }][]) {
-    if (biased[name] < 0 || biased[name] >= 2 ** bits) throw new Error(`an exit's ${name} is out of range`);
-    packed |= biased[name] << shift;
+  for (const name of exitFieldNames) {
+    const { shift, bits } = exitFields[name];
+    const value = name === "page" ? word.page + pageBias : word[name];
+    if (value < 0 || value >= 2 ** bits) throw new Error(`an exit's ${name} is out of range`);
+    packed |= value << shift;
   }
   return packed;
 }
@@ -105,8 +108,9 @@ export class RegionEmitter implements RegionSurroundings {
   readonly #flow: RegisterFlow;
   /** Registers whose locals may differ from memory where code is being emitted. */
   #dirty = new Set<number>();
-  /** Which registers an exit stores: a bit each, in the order of #registers. */
+  /** Which registers an exit stores: a bit each. */
   readonly #exitMask: number;
+  readonly #bits: ReadonlyMap<number, number>;
   readonly #types = new Map<number, ValueType>();
   readonly #status: number;
   readonly #exitWord: number;
@@ -115,9 +119,9 @@ export class RegionEmitter implements RegionSurroundings {
   readonly #loops = new Map<number, Label>();
   readonly #exits: RegionInstruction[] = [];
   /** What may be pending at an exit, in the order of its numbers from 1. */
-  readonly #flagKinds = new Map<string, FlagSource>();
+  readonly #flagKinds = new Map<number, { readonly source: FlagSource; readonly number: number }>();
   /** The locals that hold the operands of pending flags. */
-  readonly #flagLocals = new Map<string, number>();
+  readonly #flagLocals: Readonly<Record<"i32" | "i64", number[]>> = { i32: [], i64: [] };
   readonly slow: SlowFunctions;
   #dispatch!: Label;
   #out!: Label;
@@ -143,6 +147,7 @@ export class RegionEmitter implements RegionSurroundings {
     }
     this.#flow = registerFlow(region, this.#shape, this.#control, (instruction) => usages.get(instruction)!);
     this.#registers = new Map([...used].map((base) => [base, this.#local(registerType(base))]));
+    this.#bits = new Map([...used].map((base, index) => [base, index]));
     this.#exitMask = code.local("i64");
     this.pageLocal = code.local("i64");
     this.targetLocal = code.local("i64");
@@ -171,12 +176,8 @@ export class RegionEmitter implements RegionSurroundings {
     return local;
   }
   flagLocal(position: number, type: ValueType): number {
-    const key = `${position} ${type}`;
-    const known = this.#flagLocals.get(key);
-    if (known !== undefined) return known;
-    const local = this.#code.local(type);
-    this.#flagLocals.set(key, local);
-    return local;
+    const locals = this.#flagLocals[type as "i32" | "i64"];
+    return (locals[position] ??= this.#code.local(type));
   }
   routine(routine: Routine): number {
     return this.#context.callees.routine(routine);
@@ -444,16 +445,16 @@ export class RegionEmitter implements RegionSurroundings {
   #outEpilogue(): void {
     const code = this.#code;
     this.#computeFlags();
-    [...this.#registers.keys()].forEach((base, index) => {
+    for (const [base, bit] of this.#bits) {
       code.get(this.#exitMask);
-      code.i64(1n << BigInt(index));
+      code.i64(1n << BigInt(bit));
       code.op("i64.and");
       code.op("i64.eqz");
       code.op("i32.eqz");
       code.if();
       this.#storeRegister(base);
       code.end();
-    });
+    }
     this.#store32(State.dispatchRecord, () => {
       this.#exitField("record");
       code.i32(exitRecordBytes);
@@ -496,7 +497,7 @@ export class RegionEmitter implements RegionSurroundings {
   /** Computes the flags that were pending at the exit. */
   #computeFlags(): void {
     const code = this.#code;
-    const kinds = [...this.#flagKinds.values()];
+    const kinds = [...this.#flagKinds.values()].map(({ source }) => source);
     if (kinds.length === 0) return;
     const done = code.block();
     const labels = kinds.map(() => code.block()).toReversed();
@@ -528,14 +529,15 @@ export class RegionEmitter implements RegionSurroundings {
     );
     code.set(this.#exitWord);
     const { pending } = this.#lower;
-    let mask = 0n;
-    [...this.#registers.keys()].forEach((base, index) => {
-      const computed = pending !== undefined && (base === State.ccAux || base === State.ccResult);
-      if (computed || this.#dirty.has(base)) mask |= 1n << BigInt(index);
-    });
-    code.i64(mask);
+    code.i64(this.#maskOf(pending === undefined ? this.#dirty : [...this.#dirty, State.ccAux, State.ccResult]));
     code.set(this.#exitMask);
     code.br(this.#out);
+  }
+  /** A bit for each register. As a number it would be inexact beyond 53 of them; there are 34. */
+  #maskOf(bases: Iterable<number>): number {
+    let mask = 0;
+    for (const base of new Set(bases)) mask += 2 ** this.#bits.get(base)!;
+    return mask;
   }
   /** The number of what is pending, for the way out. */
   #pendingKind(): number {
@@ -546,8 +548,11 @@ export class RegionEmitter implements RegionSurroundings {
       this.#lower.flushHere();
       return 0;
     }
-    this.#flagKinds.set(key, pending);
-    return [...this.#flagKinds.keys()].indexOf(key) + 1;
+    const known = this.#flagKinds.get(key);
+    if (known !== undefined) return known.number;
+    const number = this.#flagKinds.size + 1;
+    this.#flagKinds.set(key, { source: pending, number });
+    return number;
   }
   leave(ending: Ending): void {
     if (!this.#lower.leaveAs(ending)) this.#exit(ending);

@@ -58,12 +58,19 @@ const ofDifference: Readonly<Record<number, Condition>> = {
   14: (ir, [a, b]) => ir.les(a!, b!),
 };
 
-const fused = new Map<string, Expression | undefined>();
-const canonical = new Map<string, Block>();
+const fused = new Map<number, Expression | undefined>();
+const canonical = new Map<number, Block>();
+const formNumbers = new Map(Object.keys(flagForms).map((name, index) => [name, index]));
+const typeNumbers: Readonly<Record<Type, number>> = { i1: 1, i8: 2, i16: 3, i32: 4, i64: 5, v128: 6 };
 
 /** Says the same of sources that are treated alike. */
-export function flagKey(source: FlagSource): string {
-  return `${source.form} ${source.types.join()} ${source.exact}`;
+export function flagKey({ form, types, exact }: FlagSource): number {
+  let key = formNumbers.get(form)! * 2 + Number(exact);
+  for (let position = 0; position < 3; position++) {
+    const type = types[position];
+    key = key * 8 + (type === undefined ? 0 : typeNumbers[type]);
+  }
+  return key;
 }
 function parametersOf(ir: Builder, source: FlagSource): Value[] {
   const parameters = source.types.map((type, index) => ir.parameter(type, index));
@@ -73,8 +80,9 @@ function parametersOf(ir: Builder, source: FlagSource): Value[] {
 
 /** Even condition `code` as an expression of the operands; undefined where the canonical form has to be asked. */
 export function fusedCondition(source: FlagSource, code: number): Expression | undefined {
-  const key = `${flagKey(source)} ${code}`;
-  if (fused.has(key)) return fused.get(key);
+  const key = flagKey(source) * 16 + code;
+  const known = fused.get(key);
+  if (known !== undefined || fused.has(key)) return known;
   const condition = (source.form === "sub" && source.exact ? ofDifference : ofForm[source.form])?.[code];
   let expression: Expression | undefined;
   if (condition !== undefined) {

@@ -19,7 +19,7 @@ function giveWay(): void {
   try {
     // Linux schedules threads one by one, and knows them by numbers like processes'. Elsewhere there is no such link.
     const thread = Number(readlinkSync("/proc/thread-self").split("/").at(-1));
-    setPriority(thread, constants.priority.PRIORITY_LOW);
+    setPriority(thread, constants.priority.PRIORITY_BELOW_NORMAL / 2);
   } catch {
     // As it is, then.
   }
