@@ -45,10 +45,10 @@ function slotUses(body: Block): readonly SlotUse[] {
         add(symbolicSlot(statement.slot), "write", always && (type === "i64" || type === "v128") ? type : undefined);
       }
       if (statement.kind === "flags") {
+        // They keep CF: read before it is written.
+        if (statement.form === "inc" || statement.form === "dec") add({ field: undefined, offset: State.ccAux }, "read");
         for (const offset of [State.ccAux, State.ccResult])
           add({ field: undefined, offset }, "write", always ? "i64" : undefined);
-        // They keep CF.
-        if (statement.form === "inc" || statement.form === "dec") add({ field: undefined, offset: State.ccAux }, "read");
         continue;
       }
       visitStatement(statement, () => {}, (inner) => walk(inner, false));
