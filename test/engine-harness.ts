@@ -59,15 +59,18 @@ const quietPlatform: Platform = {
 
 export type MachineMode = "long" | "compatibility" | "protected" | "protected16" | "real";
 
-export function createMachine(mode: MachineMode = "long", cpl: 0 | 3 = 0, platform: Partial<Platform> = {}) {
+/** @param translation After how many entries code is translated; 0: never. TEST_TRANSLATION says it for whole test files. */
+export function createMachine(
+  mode: MachineMode = "long",
+  cpl: 0 | 3 = 0,
+  platform: Partial<Platform> = {},
+  translation = Number(process.env["TEST_TRANSLATION"] ?? 0),
+) {
   const memory = openDomainMemory(allocateDomainMemory(Layout.ram / 4096));
   for (let gfn = 0; gfn < Layout.ram / 4096; gfn++) memory.setP2m(gfn, P2mType.ram, memory.firstFrame + gfn);
   const used = { platform: false };
   const watched = watchPlatform({ ...quietPlatform, ...platform }, used);
-  const vcpu = new WasmEngine(memory, { translation: Number(process.env["TEST_TRANSLATION"] ?? 0) }).createVcpu(
-    0,
-    watched,
-  );
+  const vcpu = new WasmEngine(memory, { translation }).createVcpu(0, watched);
   const ram = new DataView(memory.bytes.buffer, memory.firstFrame * 4096, Layout.ram);
   recordRuns(vcpu, ram, used);
   const long = mode === "long" || mode === "compatibility";
@@ -128,7 +131,7 @@ export function createMachine(mode: MachineMode = "long", cpl: 0 | 3 = 0, platfo
   }
   /** The last-level entry of a page. */
   const entry = (linear: bigint): bigint => ram.getBigUint64(entryAddress(linear), true);
-  /** Where that entry is; tables above it are made as needed. */
+  /** Where that entry is in RAM; tables above it are made as needed. */
   function entryAddress(linear: bigint): number {
     let table = root;
     for (let level = 4; level > 1; level--) {
@@ -222,6 +225,7 @@ export function createMachine(mode: MachineMode = "long", cpl: 0 | 3 = 0, platfo
     map,
     remap,
     entry,
+    entryAddress,
     context,
     run,
     step,
