@@ -19,6 +19,7 @@ import { RegionCompiler } from "./translate/job.ts";
 import type { TranslationResult } from "./translate/job.ts";
 import { Translator, emitStub } from "./translate/translator.ts";
 import type { TranslationService, TranslatorStatistics } from "./translate/translator.ts";
+import { platformCalls } from "./platform-calls.ts";
 import { SampledTime } from "./time-stamp.ts";
 import { meetsCode, slowLoad, slowProbe, slowStore } from "./mmu/slow-access.ts";
 import { slowFunctions } from "./mmu/slow-functions.ts";
@@ -110,7 +111,13 @@ export class WasmVcpu implements Vcpu {
     memory: DomainMemory,
     index: number,
     platform: Platform,
-    { counting = false, sampledTime = false, translation = 0, now = () => 0, translator = localTranslation() }: EngineOptions,
+    {
+      counting = false,
+      sampledTime = false,
+      translation = 0,
+      now = () => 0,
+      translator = localTranslation(),
+    }: EngineOptions,
   ) {
     this.#base = vcpuBase(index);
     this.#memory = memory;
@@ -118,11 +125,12 @@ export class WasmVcpu implements Vcpu {
     this.#state = new ContextView(new DataView(memory.bytes.buffer, this.#base, VcpuLayout.bytes));
     this.#time = sampledTime ? new SampledTime(this.#state, () => platform.timestamp()) : undefined;
     const pages = memory.bytes.length / 65536;
-    this.#linker = new Linker(memory.memory, { minimum: pages, maximum: pages }, this.#counted(this.#hosts(platform)), [
-      slowLoad,
-      slowStore,
-      slowProbe,
-    ]);
+    this.#linker = new Linker(
+      memory.memory,
+      { minimum: pages, maximum: pages },
+      this.#counted(platformCalls(platform, this.#state, (address) => this.#cache.invalidate(address))),
+      [slowLoad, slowStore, slowProbe],
+    );
     const hot = counting ? [] : hotForms(theOpcodeMap());
     this.#forms = new FormLibrary(this.#linker, hot);
     const threshold = counting ? 0 : translation;
@@ -138,7 +146,10 @@ export class WasmVcpu implements Vcpu {
       if (threshold > 0) {
         callees.module.export("stub", callees.module.function(regionType, emitStub));
         for (const { name, type, emit } of slowFunctions)
-          callees.module.export(name, callees.module.function(type, (code) => emit(code, callees)));
+          callees.module.export(
+            name,
+            callees.module.function(type, (code) => emit(code, callees)),
+          );
       }
       operations = defineDispatcher(callees, {
         hot: hot.map((form) => form.hot),
@@ -182,56 +193,6 @@ export class WasmVcpu implements Vcpu {
       };
     };
     return Object.fromEntries(Object.entries(hosts).map(([name, answer]) => [name, counted(answer)]));
-  }
-
-  #hosts(platform: Platform): Record<string, HostFunction> {
-    const state = this.#state;
-    const size = (bytes: number) => bytes as 1 | 2 | 4 | 8;
-    return {
-      cpuid: (_, leaf = 0, subleaf = 0) => {
-        platform
-          .cpuid(leaf >>> 0, subleaf >>> 0)
-          .forEach((value, index) => state.setU32(State.scratch + index * 4, value));
-        return 0;
-      },
-      rdmsr: (_, index = 0) => {
-        const value = platform.rdmsr(index >>> 0);
-        if (value === undefined) return 1;
-        state.setU64(State.hostValue, value);
-        return 0;
-      },
-      wrmsr: (_, index = 0) => (platform.wrmsr(index >>> 0, state.u64(State.hostValue)) ? 0 : 1),
-      portIn: (_, port = 0, bytes = 1) => platform.portIn(port & 0xffff, bytes as 1 | 2 | 4) | 0,
-      portOut: (_, port = 0, bytes = 1, value = 0) => {
-        platform.portOut(port & 0xffff, bytes as 1 | 2 | 4, value >>> 0);
-        return 0;
-      },
-      timestamp: () => {
-        state.setU64(State.hostValue, BigInt(platform.timestamp()));
-        return 0;
-      },
-      readCr8: () => Number((platform.mmioRead(0xfee00080, 4) >> 4n) & 15n),
-      writeCr8: (_, value = 0) => {
-        platform.mmioWrite(0xfee00080, 4, BigInt(value & 15) << 4n);
-        return 0;
-      },
-      mmioRead: (_, bytes = 1) => {
-        state.setU64(State.hostValue, platform.mmioRead(Number(state.u64(State.hostValue)), size(bytes)));
-        return 0;
-      },
-      mmioWrite: (_, bytes = 1) => {
-        platform.mmioWrite(
-          Number(state.u64(State.hostValue)),
-          size(bytes),
-          BigInt.asUintN(bytes * 8, state.u64(State.hostValue2)),
-        );
-        return 0;
-      },
-      codeWritten: (_, address = 0) => {
-        this.#cache.invalidate(address);
-        return 0;
-      },
-    };
   }
 
   /** Takes write translations of a frame out of every bank: it has code now, and writes must be seen. */

@@ -180,8 +180,7 @@ export class Builder {
 
   /** Evaluates a pure value here and keeps it: for values used more than once after state changes. */
   hold(value: Value): Value {
-    if (pureKinds.has(value.kind))
-      this.#block.push({ kind: "define", value });
+    if (pureKinds.has(value.kind)) this.#block.push({ kind: "define", value });
     return value;
   }
 

@@ -57,6 +57,9 @@ export const State = {
   /** Byte address of the TLB bank in use, and (entries − 1) × 32. */
   tlbBank: reserve(4),
   tlbMask: reserve(4),
+  /** Count up when translations for instruction fetch change, in the kernel's half of the address space and in the user's. */
+  kernelCode: reserve(4),
+  userCode: reserve(4),
   /** Byte address of the jump cache in use. */
   jumpCache: reserve(4),
   /** Set while an STI or MOV SS shadow covers the next instruction. */

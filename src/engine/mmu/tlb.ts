@@ -24,6 +24,14 @@ function forgetJumps(ir: Builder): void {
   forget(ir, VcpuLayout.userJumps, VcpuLayout.userBankCount * jumpBytes);
   ir.hostFill(ir.add(ir.vcpu(), VcpuLayout.jumpPages), 0, ir.const("i32", VcpuLayout.jumpPageBytes));
   ir.set(Mmu.localJumps, ir.const("i32", 0));
+  endGeneration(ir, State.kernelCode);
+  endGeneration(ir, State.userCode);
+}
+
+/** What was found out about translations for instruction fetch holds no longer. 0 is no generation. */
+function endGeneration(ir: Builder, slot: number): void {
+  const next = ir.hold(ir.add(ir.get("i32", slot), 1));
+  ir.set(slot, ir.select(ir.eqz(next), ir.const("i32", 1), next));
 }
 
 /** Where {@link VcpuLayout.jumpPages} has the bit of an address: byte, and the bit in it. */
@@ -53,10 +61,26 @@ export const noteJump = routine(
     ir.hostStore(at, rip, JumpEntry.rip);
     ir.hostStore(at, slot, JumpEntry.slot);
     ir.hostStore(at, entry, JumpEntry.entry);
-    const [byte, bit] = jumpPage(ir, rip);
-    const held = ir.hold(ir.add(ir.vcpu(), byte));
-    const before = ir.hostLoad("i8", held, VcpuLayout.jumpPages);
-    ir.hostStore(held, ir.or(before, ir.trunc(bit, "i8")), VcpuLayout.jumpPages);
+    markPage(ir, rip);
+    ir.return();
+  },
+);
+
+/** Sets an address's bit in {@link VcpuLayout.jumpPages}. */
+function markPage(ir: Builder, address: Value): void {
+  const [byte, bit] = jumpPage(ir, address);
+  const held = ir.hold(ir.add(ir.vcpu(), byte));
+  const before = ir.hostLoad("i8", held, VcpuLayout.jumpPages);
+  ir.hostStore(held, ir.or(before, ir.trunc(bit, "i8")), VcpuLayout.jumpPages);
+}
+
+/** notePage(linear: i64): regions rely on where the page leads. When that ends, so do the generations of code. */
+export const notePage = routine(
+  "notePage",
+  { parameters: ["i64"], results: [], faults: false },
+  builder,
+  (ir, address) => {
+    markPage(ir, address);
     ir.return();
   },
 );
@@ -124,6 +148,7 @@ export const loadCr3 = routine("loadCr3", { parameters: ["i64"], results: [], fa
   flushKernelNonGlobal(ir);
   ir.if(ir.ne(ir.get("i32", Mmu.localJumps), 0), () => forgetJumps(ir));
   forget(ir, VcpuLayout.fetchTlb, VcpuLayout.fetchEntries * FetchEntry.bytes);
+  endGeneration(ir, State.userCode);
   const clock = ir.hold(ir.add(ir.get("i32", Mmu.clock), 1));
   ir.set(Mmu.clock, clock);
   const chosen = ir.variable(ir.const("i32", -1));

@@ -75,7 +75,8 @@ export function registerFlow(
     for (const [block, { instructions, next }] of region.blocks) {
       const now = new Set(dirty.get(block));
       const flow = (to: number | undefined) => {
-        if (to !== undefined && region.blocks.has(to) && isLazy(block, to)) changed = addAll(dirty.get(to)!, now) || changed;
+        if (to !== undefined && region.blocks.has(to) && isLazy(block, to))
+          changed = addAll(dirty.get(to)!, now) || changed;
       };
       for (const instruction of instructions) {
         // What it writes before it branches is dirty there.

@@ -1,6 +1,6 @@
 import { fieldLoads } from "../record.ts";
 import type { NumberName, SlotName } from "../../x86/semantics.ts";
-import type { FieldReader } from "./lower-instruction.ts";
+import type { FieldReader } from "./folding.ts";
 
 /** Reads the numbers of the instruction whose record is at `record`, as the interpreter's loads would (record.ts). */
 export function fieldReader(view: DataView, record: number): FieldReader {

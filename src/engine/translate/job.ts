@@ -8,12 +8,15 @@ import { directCalls } from "../calls.ts";
 import type { Routine } from "../../ir/node.ts";
 import { regionType, routineType } from "../linker.ts";
 import { fetchFrame } from "../mmu/fetch.ts";
+import { notePage } from "../mmu/tlb.ts";
 import { meetsCode, slowLoad, slowProbe, slowStore } from "../mmu/slow-access.ts";
 import { slowFunctionName, slowFunctions } from "../mmu/slow-functions.ts";
 import { recordBytes } from "../record.ts";
 import { ModuleBuilder } from "../../wasm/module.ts";
 import type { Row } from "../../x86/decode/opcode-map.ts";
-import { RegionEmitter, exitRecordBytes } from "./emit.ts";
+import { RegionEmitter } from "./emit.ts";
+import { exitRecordBytes } from "./exit-word.ts";
+import { pageGuardBytes } from "./guard.ts";
 import { formBlocks, readInstruction } from "./region.ts";
 import type { RegionInstruction } from "./region.ts";
 import { analyse } from "./template.ts";
@@ -43,9 +46,9 @@ export interface TranslationJob {
 
 /** Where in the module's exit records a region has its own, and of which instructions they are copies. */
 export interface RegionResult {
-  /** The pages whose frames it compares: one i32 each at `frames`. */
+  /** The pages that it compares, and where it does: see guard.ts. */
   readonly pages: readonly number[];
-  readonly frames: number;
+  readonly guard: number;
   readonly exitsAt: number;
   readonly exits: readonly number[];
 }
@@ -123,8 +126,8 @@ export class RegionCompiler {
         entries: [...job.entries],
         pages,
       };
-      const frames = at;
-      const exitsAt = at + Math.ceil((pages.length * 4) / recordBytes) * recordBytes;
+      const guard = at;
+      const exitsAt = at + pageGuardBytes(pages.length);
       let exits: readonly RegionInstruction[] = [];
       const index = module.function(regionType, (code) => {
         exits = new RegionEmitter(code, region, {
@@ -134,11 +137,11 @@ export class RegionCompiler {
           view,
           recordsGlobal,
           recordsOffset: exitsAt,
-          framesOffset: frames,
-        }).emit().exits;
+          pagesOffset: guard,
+        }).emit();
       });
       module.elements(job.slot, [index]);
-      results.push({ pages, frames, exitsAt, exits: exits.map(({ record }) => record / recordBytes) });
+      results.push({ pages, guard, exitsAt, exits: exits.map(({ record }) => record / recordBytes) });
       at = exitsAt + exits.length * exitRecordBytes;
     }
     return {
@@ -164,4 +167,4 @@ export class RegionCompiler {
 }
 
 /** What any region may call. */
-export const regionRoutines: readonly Routine[] = [fetchFrame, slowLoad, slowProbe, slowStore, meetsCode];
+export const regionRoutines: readonly Routine[] = [fetchFrame, notePage, slowLoad, slowProbe, slowStore, meetsCode];

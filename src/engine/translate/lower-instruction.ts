@@ -1,47 +1,21 @@
 import { Ending } from "../../ir/node.ts";
 import type { Block, Slot, Statement, Value } from "../../ir/node.ts";
-import { conversions, evaluateOperation } from "../../ir/operations.ts";
-import { bitsOf } from "../../ir/types.ts";
 import type { Type } from "../../ir/types.ts";
 import type { Code } from "../../wasm/code.ts";
 import type { ValueType } from "../../wasm/types.ts";
 import type { FlagForm } from "../../x86/flags.ts";
 import { State } from "../../x86/state.ts";
 import { FunctionLowering } from "../lower/function.ts";
-import type { Surroundings } from "../lower/lowering.ts";
 import { wasmType } from "../lower/operations.ts";
 import { canonicalFlags, fusedCondition } from "./fused.ts";
 import type { Expression, FlagSource } from "./fused.ts";
+import { Folding } from "./folding.ts";
+import type { FieldReader } from "./folding.ts";
+import type { RegionSurroundings } from "./region-surroundings.ts";
 import { TemporaryLocals } from "./locals.ts";
 import { extract, insert, registerOf } from "./registers.ts";
 import type { Template } from "./template.ts";
 
-/** What a region provides to the instructions in it. */
-export interface RegionSurroundings extends Surroundings {
-  /** The local of a register, by its slot. */
-  register(base: number): number;
-  /** A register's local has been written. */
-  dirtied(base: number): void;
-  /** The type of such a local. */
-  localType(local: number): ValueType;
-  /** RIP of byte 0 of the page that the instruction begins in: a local, and what to add to it. */
-  readonly pageLocal: number;
-  pageOffset(): number;
-  /** Goes on at an offset from the region's base page. */
-  goTo(offset: number): void;
-  /** Goes on at the address in the i64 local {@link targetLocal}. */
-  goToTarget(): void;
-  readonly targetLocal: number;
-  /** The local that holds an operand of the flags that are pending. */
-  flagLocal(position: number, type: ValueType): number;
-  /** Which translations are used may have changed. */
-  reloadTlb(): void;
-}
-
-/** A number of the instruction that is being lowered. */
-export type FieldReader = (name: string) => bigint;
-
-const mask64 = (1n << 64n) - 1n;
 const noUses: ReadonlyMap<number, number> = new Map();
 
 /**
@@ -52,8 +26,7 @@ export class RegionLowering extends FunctionLowering {
   declare readonly around: RegionSurroundings;
   readonly #locals: TemporaryLocals;
   #template: Template | undefined;
-  #field: FieldReader = () => 0n;
-  #folded = new Map<number, bigint | Value>();
+  #folding = new Folding(undefined, () => 0n);
   /** Values that are a register's whole or low half, still in its local. */
   #aliases = new Map<number, number>();
   /** Types of the operands that parameters stand for, in IR that is not the instruction's. */
@@ -79,7 +52,7 @@ export class RegionLowering extends FunctionLowering {
   override release(): void {}
 
   /** Lowers an instruction. Afterwards control goes on behind it, unless it has left. */
-  instruction(template: Template, field: FieldReader): void {
+  lower(template: Template, field: FieldReader): void {
     this.#begin(template, field);
     this.statements(template.body);
     if (template.switchesTlb) this.around.reloadTlb();
@@ -88,91 +61,13 @@ export class RegionLowering extends FunctionLowering {
   #begin(template: Template | undefined, field: FieldReader): void {
     this.#template = template;
     this.uses = template?.uses ?? noUses;
-    this.#field = field;
+    this.#folding = new Folding(template, field);
     this.known = new Map();
     this.variables.clear();
-    this.#folded = new Map();
     this.#aliases = new Map();
     this.#position = 0;
     this.#rip = undefined;
     this.#locals.reset();
-  }
-
-  /** What a value is when the record's numbers are known: a constant, or a simpler value. */
-  fold(value: Value): bigint | Value {
-    switch (value.kind) {
-      case "const":
-        return value.value;
-      case "field":
-        return BigInt.asUintN(bitsOf[value.type], this.#field(value.name));
-      case "operation":
-      case "convert":
-      case "get":
-        break;
-      default:
-        return value;
-    }
-    if (this.#template?.foldable.has(value.id) === false) return value;
-    const known = this.#folded.get(value.id);
-    if (known !== undefined) return known;
-    let folded = this.#simplify(value);
-    // A value that is held is what it was there, whatever its operands become.
-    if (typeof folded !== "bigint" && this.#template?.held.has(value.id) === true) folded = value;
-    this.#folded.set(value.id, folded);
-    return folded;
-  }
-
-  #simplify(value: Value & { kind: "operation" | "convert" | "get" }): bigint | Value {
-    if (value.kind === "get") return this.#slot(value.slot) === State.zero ? 0n : value;
-    if (value.kind === "convert") {
-      const operand = this.fold(value.operand);
-      if (typeof operand !== "bigint") return value;
-      return BigInt.asUintN(
-        bitsOf[value.type],
-        conversions[value.name](bitsOf[value.operand.type], bitsOf[value.type], operand),
-      );
-    }
-    if (value.type === "v128") return value;
-    const { name, operands } = value;
-    const [a, b] = [this.fold(operands[0]!), operands.length > 1 ? this.fold(operands[1]!) : undefined];
-    if (name === "select" && typeof a === "bigint") return this.fold(operands[a !== 0n ? 1 : 2]!);
-    if (typeof a === "bigint" && (b === undefined || typeof b === "bigint") && operands.length <= 2) {
-      if (operands.some(({ type }) => type === "v128")) return value;
-      const types = operands.map(({ type }) => type);
-      return evaluateOperation(name, types, b === undefined ? [a] : [a, b], value.lane);
-    }
-    if (b === undefined) return value;
-    switch (name) {
-      case "add":
-      case "or":
-      case "xor":
-        if (a === 0n) return b;
-        return b === 0n ? a : value;
-      case "sub":
-      case "shl":
-      case "shr":
-      case "sar":
-      case "rotl":
-      case "rotr":
-        if (a === 0n && name !== "sub") return 0n;
-        return b === 0n ? a : value;
-      case "and": {
-        if (a === 0n || b === 0n) return 0n;
-        const ones = BigInt.asUintN(bitsOf[value.type], mask64);
-        if (a === ones) return b;
-        return b === ones ? a : value;
-      }
-      default:
-        return value;
-    }
-  }
-
-  /** A slot's offset, which the record decides at the latest. */
-  #slot(slot: Slot): number {
-    if (typeof slot === "number") return slot;
-    const folded = this.fold(slot);
-    if (typeof folded !== "bigint") throw new Error("a region's slots are known");
-    return Number(folded);
   }
 
   override emit(value: Value): void {
@@ -183,7 +78,7 @@ export class RegionLowering extends FunctionLowering {
         if (value.type === "i32") this.code.op("i32.wrap_i64");
         return;
       }
-      const folded = this.fold(value);
+      const folded = this.#folding.fold(value);
       if (typeof folded === "bigint") {
         this.#constant(value.type, folded);
         return;
@@ -213,7 +108,7 @@ export class RegionLowering extends FunctionLowering {
       return;
     }
     if (value.kind === "get") {
-      const slot = this.#slot(value.slot);
+      const slot = this.#folding.slot(value.slot);
       if (slot === State.ripPage) {
         this.#page(0);
         return;
@@ -239,7 +134,7 @@ export class RegionLowering extends FunctionLowering {
 
   protected override slotAddress(slot: Slot): number {
     this.code.get(this.around.vcpu);
-    return this.#slot(slot);
+    return this.#folding.slot(slot);
   }
 
   override define(value: Value, emit?: () => void): void {
@@ -248,7 +143,7 @@ export class RegionLowering extends FunctionLowering {
       super.define(value, emit);
       return;
     }
-    const simple = this.#simplify(value);
+    const simple = this.#folding.simplify(value);
     if (typeof simple === "bigint") return;
     if (simple === value) {
       super.define(value);
@@ -262,7 +157,7 @@ export class RegionLowering extends FunctionLowering {
 
   /** @returns whether a read needs no code here. */
   #defineGet(value: Value & { kind: "get" }): boolean {
-    const slot = this.#slot(value.slot);
+    const slot = this.#folding.slot(value.slot);
     if (slot === State.zero || slot === State.ripPage) return true;
     if (slot === State.ccAux || slot === State.ccResult) {
       if (this.#template?.forConditions.has(value.id) === true) return true;
@@ -302,7 +197,7 @@ export class RegionLowering extends FunctionLowering {
     if (this.#template !== undefined) this.#position = this.#template.positions.get(statement) ?? this.#position;
     switch (statement.kind) {
       case "set":
-        this.#set(this.#slot(statement.slot), statement.value);
+        this.#set(this.#folding.slot(statement.slot), statement.value);
         return;
       case "flags":
         this.#flags(statement);
@@ -337,20 +232,8 @@ export class RegionLowering extends FunctionLowering {
     around.dirtied(register.base);
   }
 
-  /** The offset from this instruction's page that a value is, if it is one. */
-  #relative(value: Value): number | undefined {
-    const folded = this.fold(value);
-    if (typeof folded === "bigint") return undefined;
-    if (folded.kind === "get") return this.#slot(folded.slot) === State.ripPage ? 0 : undefined;
-    if (folded.kind !== "operation" || folded.name !== "add") return undefined;
-    const [base, offset] = folded.operands as [Value, Value];
-    const constant = this.fold(offset);
-    if (base.kind !== "get" || this.#slot(base.slot) !== State.ripPage || typeof constant !== "bigint") return undefined;
-    return Number(BigInt.asIntN(64, constant));
-  }
-
   #setRip(value: Value): void {
-    const relative = this.#relative(value);
+    const relative = this.#folding.relative(value);
     if (relative !== undefined) {
       this.#rip = relative;
       return;
@@ -415,15 +298,15 @@ export class RegionLowering extends FunctionLowering {
 
   /** Lowers IR that is not the instruction's. */
   #foreign(parameters: readonly Type[], lower: () => void): void {
-    const kept = [this.known, this.#folded, this.#aliases, this.#parameters, this.uses, this.#template] as const;
+    const kept = [this.known, this.#folding, this.#aliases, this.#parameters, this.uses, this.#template] as const;
     this.#template = undefined;
     this.known = new Map();
-    this.#folded = new Map();
+    this.#folding = new Folding(undefined, () => 0n);
     this.#aliases = new Map();
     this.#parameters = parameters;
     this.uses = everyUse;
     lower();
-    [this.known, this.#folded, this.#aliases, this.#parameters, this.uses, this.#template] = kept;
+    [this.known, this.#folding, this.#aliases, this.#parameters, this.uses, this.#template] = kept;
   }
 
   #condition(code: number, value: Value): void {
@@ -442,7 +325,7 @@ export class RegionLowering extends FunctionLowering {
   }
 
   #if(statement: Statement & { kind: "if" }): void {
-    const folded = this.fold(statement.condition);
+    const folded = this.#folding.fold(statement.condition);
     if (typeof folded === "bigint") {
       this.statements(folded !== 0n ? statement.then : statement.otherwise);
       return;
@@ -462,17 +345,17 @@ export class RegionLowering extends FunctionLowering {
 
   /** Lowers a block that may be passed over: what it learns is forgotten behind it. */
   #inside(block: Block): void {
-    const kept = [this.pending, this.#rip, new Map(this.#folded)] as const;
+    const kept = [this.pending, this.#rip, this.#folding.copy()] as const;
     this.#depth += 1;
     this.block(block);
     this.#depth -= 1;
-    [this.pending, this.#rip, this.#folded] = kept;
+    [this.pending, this.#rip, this.#folding] = kept;
   }
 
   /** Lowers other instructions in the midst of this one, on a path that does not come back to it. */
   apart(lower: () => void): void {
     const kept = [
-      this.#template, this.uses, this.#field, this.known, this.#folded, this.#aliases, this.#position, this.#depth, this.#rip,
+      this.#template, this.uses, this.known, this.#folding, this.#aliases, this.#position, this.#depth, this.#rip,
       this.pending, this.#parameters,
     ] as const; // prettier-ignore
     const variables = new Map(this.variables);
@@ -483,13 +366,20 @@ export class RegionLowering extends FunctionLowering {
     this.variables.clear();
     for (const [number, local] of variables) this.variables.set(number, local);
     [
-      this.#template, this.uses, this.#field, this.known, this.#folded, this.#aliases, this.#position, this.#depth, this.#rip,
+      this.#template, this.uses, this.known, this.#folding, this.#aliases, this.#position, this.#depth, this.#rip,
       this.pending, this.#parameters,
     ] = kept; // prettier-ignore
   }
 }
 
-const storeOf = { i1: "i32.store8", i8: "i32.store8", i16: "i32.store16", i32: "i32.store", i64: "i64.store", v128: "v128.store" } as const;
+const storeOf = {
+  i1: "i32.store8",
+  i8: "i32.store8",
+  i16: "i32.store16",
+  i32: "i32.store",
+  i64: "i64.store",
+  v128: "v128.store",
+} as const;
 
 /** Foreign IR says nothing of its uses: what is defined is kept. */
 const everyUse: ReadonlyMap<number, number> = new (class extends Map<number, number> {

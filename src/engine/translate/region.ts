@@ -44,7 +44,7 @@ export interface Collected {
 /** What is asked about code that has been decoded. */
 export interface CodeSource {
   /** @returns the instruction at an offset from the base page, if it has been decoded. */
-  instruction(offset: number): RegionInstruction | undefined;
+  find(offset: number): RegionInstruction | undefined;
   /** @returns the head at an offset that no region has taken. */
   freeHead(offset: number): number | undefined;
 }
@@ -61,13 +61,13 @@ export function collect(source: CodeSource, entry: { readonly offset: number; re
   // What is called comes when there is nothing nearer.
   const called: number[] = [];
   for (let at = work.shift() ?? called.shift(); at !== undefined; at = work.shift() ?? called.shift()) {
-    for (let offset = at; ; ) {
+    for (let offset = at; ;) {
       if (instructions.has(offset)) {
         leaders.add(offset);
         break;
       }
       if (instructions.size >= regionLimit) break;
-      const instruction = source.instruction(offset);
+      const instruction = source.find(offset);
       if (instruction === undefined) break;
       instructions.set(offset, instruction);
       const { flow } = instruction.form.row.instruction;
@@ -119,7 +119,12 @@ export function formBlocks(
 }
 
 /** The instruction whose record is at `record` of `view`, in page `page` of its region. */
-export function readInstruction(view: DataView, record: number, page: number, form: FormDescription): RegionInstruction {
+export function readInstruction(
+  view: DataView,
+  record: number,
+  page: number,
+  form: FormDescription,
+): RegionInstruction {
   const base = page * 4096;
   return {
     record,

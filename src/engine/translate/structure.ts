@@ -94,7 +94,7 @@ function reversePostorder(following: (node: number) => readonly number[]): numbe
       stack.push({ node: to, next: 0 });
     }
   }
-  return order.reverse();
+  return order.toReversed();
 }
 
 /** Immediate dominators, by Cooper, Harvey and Kennedy's iteration. */

@@ -13,7 +13,8 @@ import { fetchFrame } from "../mmu/fetch.ts";
 import { slowFunctions } from "../mmu/slow-functions.ts";
 import { dropJumps } from "../mmu/tlb.ts";
 import { RecordField, recordBytes } from "../record.ts";
-import { exitRecordBytes } from "./emit.ts";
+import { exitRecordBytes } from "./exit-word.ts";
+import { PageGuard } from "./guard.ts";
 import { regionRoutines } from "./job.ts";
 import type { RegionJob, RegionResult, TranslationJob, TranslationResult } from "./job.ts";
 import { collect, readInstruction } from "./region.ts";
@@ -131,7 +132,8 @@ export class Translator {
 
   #submit(): void {
     // Heads go on counting while they wait: those that were entered most often since come first.
-    const heat = ({ tracked }: Pending) => this.#processor.view.getInt32(tracked.heads[0]!.head + RecordField.immediate, true);
+    const heat = ({ tracked }: Pending) =>
+      this.#processor.view.getInt32(tracked.heads[0]!.head + RecordField.immediate, true);
     this.#queue.sort((a, b) => heat(a) - heat(b));
     const next = this.#queue.splice(0, batch);
     const pending = next.filter(({ tracked }) => tracked.state === "wanted");
@@ -160,7 +162,7 @@ export class Translator {
     };
     const { instructions, leaders, entries } = collect(
       {
-        instruction: (where) => {
+        find: (where) => {
           const byte = byteAddress(where);
           const record = byte === undefined ? undefined : cache.find(byte, mode).record;
           if (record === undefined) return undefined;
@@ -277,7 +279,11 @@ export class Translator {
 
   #install({ tracked, instructions, framesOf }: Pending, result: RegionResult, records: number): void {
     const { view, linker } = this.#processor;
-    result.pages.forEach((page, index) => view.setInt32(records + result.frames + index * 4, framesOf.get(page)!, true));
+    const guard = records + result.guard;
+    view.setInt32(guard + PageGuard.generation, 0, true);
+    result.pages.forEach((page, index) =>
+      view.setInt32(guard + PageGuard.frames + index * 4, framesOf.get(page)!, true),
+    );
     result.exits.forEach((exit, index) =>
       this.#writeExit(records + result.exitsAt + index * exitRecordBytes, instructions[exit]!),
     );

@@ -46,12 +46,17 @@ function slotUses(body: Block): readonly SlotUse[] {
       }
       if (statement.kind === "flags") {
         // They keep CF: read before it is written.
-        if (statement.form === "inc" || statement.form === "dec") add({ field: undefined, offset: State.ccAux }, "read");
+        if (statement.form === "inc" || statement.form === "dec")
+          add({ field: undefined, offset: State.ccAux }, "read");
         for (const offset of [State.ccAux, State.ccResult])
           add({ field: undefined, offset }, "write", always ? "i64" : undefined);
         continue;
       }
-      visitStatement(statement, () => {}, (inner) => walk(inner, false));
+      visitStatement(
+        statement,
+        () => {},
+        (inner) => walk(inner, false),
+      );
     }
   };
   walk(body, true);

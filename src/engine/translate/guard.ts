@@ -1,0 +1,162 @@
+/** The way into a region: registers are loaded, and its pages are found to be those that it was made of. */
+
+import { State } from "../../x86/state.ts";
+import { interpret } from "../dispatch.ts";
+import { FetchEntry, VcpuLayout } from "../layout.ts";
+import { fetchFrame } from "../mmu/fetch.ts";
+import { notePage } from "../mmu/tlb.ts";
+import { parameter } from "./region-frame.ts";
+import type { RegionFrame } from "./region-frame.ts";
+
+/**
+ * What a region's pages are compared with, in the module's memory: the base page's RIP when they were last found right (i64),
+ * the generation of code translations then (i32, 0: never), and the frame of each page (i32).
+ */
+export const PageGuard = { base: 0, generation: 8, frames: 12 } as const;
+
+/** Bytes of the guard of a region with so many pages, aligned as records are. */
+export function pageGuardBytes(pages: number): number {
+  return Math.ceil((PageGuard.frames + pages * 4) / 32) * 32;
+}
+
+/** Loads what the entry needs, and checks the pages. */
+export function emitPrologue(frame: RegionFrame): void {
+  const { code, region } = frame;
+  const { entries } = region;
+  frame.reloadTlb();
+  code.get(parameter.rip);
+  code.i64(-4096n);
+  code.op("i64.and");
+  code.set(frame.pageLocal);
+  const entered = code.block();
+  const labels = entries.map(() => code.block()).toReversed();
+  if (entries.length > 1) {
+    code.get(parameter.entry);
+    code.brTable(labels.slice(0, -1), labels.at(-1)!);
+  }
+  for (const offset of entries) {
+    code.end();
+    const page = Math.floor(offset / 4096);
+    if (page !== 0) {
+      code.get(frame.pageLocal);
+      code.i64(-page * 4096);
+      code.op("i64.add");
+      code.set(frame.pageLocal);
+    }
+    frame.loadRegisters(frame.flow.liveAt(offset));
+    code.br(entered);
+  }
+  code.end();
+  if (region.pages.length > 1) guardPages(frame);
+  // The dispatcher's case is the entry's number.
+  code.get(parameter.entry);
+  code.set(frame.dispatchCase);
+}
+
+/** The other pages must still lead to the frames that the region was made of. Seldom is that to be looked up. */
+function guardPages(frame: RegionFrame): void {
+  const { code, region, context } = frame;
+  const { recordsGlobal, pagesOffset } = context;
+  const generation = (region.mode & 8) !== 0 ? State.userCode : State.kernelCode;
+  const current = () => {
+    code.get(parameter.vcpu);
+    code.memory("i32.load", generation);
+  };
+  current();
+  code.global(recordsGlobal);
+  code.memory("i32.load", pagesOffset + PageGuard.generation);
+  code.op("i32.ne");
+  code.get(frame.pageLocal);
+  code.global(recordsGlobal);
+  code.memory("i64.load", pagesOffset + PageGuard.base);
+  code.op("i64.ne");
+  code.op("i32.or");
+  code.if();
+  region.pages.forEach((page, index) => {
+    if (page !== 0) comparePage(frame, page, index);
+  });
+  code.global(recordsGlobal);
+  code.get(frame.pageLocal);
+  code.memory("i64.store", pagesOffset + PageGuard.base);
+  code.global(recordsGlobal);
+  current();
+  if ((region.mode & 8) === 0) {
+    // What ring 0 executes in the user's half of the address space depends on CR3 after all: it is looked up each time.
+    code.i32(0);
+    code.get(frame.pageLocal);
+    code.i64(0);
+    code.op("i64.lt_s");
+    code.op("select");
+  }
+  code.memory("i32.store", pagesOffset + PageGuard.generation);
+  code.end();
+}
+
+function comparePage(frame: RegionFrame, page: number, index: number): void {
+  const { code, region, context } = frame;
+  const entry = frame.dispatchCase;
+  const linear = () => {
+    code.get(frame.pageLocal);
+    code.i64(page * 4096);
+    code.op("i64.add");
+  };
+  // The entry of the fetch TLB.
+  linear();
+  code.i64(12n);
+  code.op("i64.shr_u");
+  code.op("i32.wrap_i64");
+  code.i32(VcpuLayout.fetchEntries - 1);
+  code.op("i32.and");
+  code.i32(Math.log2(FetchEntry.bytes));
+  code.op("i32.shl");
+  code.get(parameter.vcpu);
+  code.op("i32.add");
+  code.tee(entry);
+  code.memory("i64.load", VcpuLayout.fetchTlb + FetchEntry.tag);
+  linear();
+  code.i64(region.mode);
+  code.op("i64.or");
+  code.op("i64.eq");
+  code.if("i32");
+  code.get(entry);
+  code.memory("i32.load", VcpuLayout.fetchTlb + FetchEntry.frame);
+  code.else();
+  // A page that cannot be fetched from is no reason for a fault yet: CR2 stays.
+  code.get(parameter.vcpu);
+  code.memory("i64.load", State.cr2);
+  code.set(frame.targetLocal);
+  code.get(parameter.vcpu);
+  linear();
+  code.call(frame.routine(fetchFrame));
+  code.op("drop");
+  code.get(parameter.vcpu);
+  code.get(frame.targetLocal);
+  code.memory("i64.store", State.cr2);
+  code.end();
+  code.global(context.recordsGlobal);
+  code.memory("i32.load", context.pagesOffset + PageGuard.frames + index * 4);
+  code.op("i32.ne");
+  code.if();
+  refuse(frame);
+  code.end();
+  // When its translation ends, the generation does.
+  code.get(parameter.vcpu);
+  linear();
+  code.call(frame.routine(notePage));
+}
+
+/** Lets the interpreter go on where the region would have begun. */
+function refuse(frame: RegionFrame): void {
+  const { code, region } = frame;
+  region.entries.forEach((offset, index) => {
+    code.get(parameter.entry);
+    code.i32(index);
+    code.op("i32.eq");
+    code.if();
+    frame.leaveFor(region.blocks.get(offset)!.instructions[0]!, 0);
+    code.i32(interpret);
+    code.return();
+    code.end();
+  });
+  code.op("unreachable");
+}
