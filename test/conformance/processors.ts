@@ -44,11 +44,16 @@ class PooledProcessors implements Processors {
   readonly memory = openDomainMemory(this.wasm);
   readonly #vcpus = new Map<number, { readonly vcpu: WasmVcpu; readonly switchboard: Switchboard }>();
 
+  /** Translates after as many entries as TEST_TRANSLATION says; 0: never. */
+  #engine(): WasmEngine {
+    return new WasmEngine(this.memory, { translation: Number(process.env["TEST_TRANSLATION"] ?? 0) });
+  }
+
   vcpu(index: number, platform: Platform): WasmVcpu {
     let made = this.#vcpus.get(index);
     if (made === undefined) {
       const switchboard = new Switchboard();
-      made = { switchboard, vcpu: new WasmEngine(this.memory).createVcpu(index, switchboard.platform) };
+      made = { switchboard, vcpu: this.#engine().createVcpu(index, switchboard.platform) };
       this.#vcpus.set(index, made);
     }
     made.switchboard.behind = platform;

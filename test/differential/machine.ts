@@ -62,13 +62,14 @@ const EFER = 0xd01n;
 const BUDGET = 20_000;
 const HIT_LIMIT = 10;
 
-export function interpreterMachine(): Machine {
+/** @param translation After how many entries code is translated; 0: never. */
+export function interpreterMachine(translation = Number(process.env["TEST_TRANSLATION"] ?? 0)): Machine {
   const memory = openDomainMemory(allocateDomainMemory(FRAMES));
   for (let gfn = 0; gfn < FRAMES; gfn++) memory.setP2m(gfn, P2mType.ram, memory.firstFrame + gfn);
   const pageTables = buildPageTables(memory);
   buildTables(memory);
   buildHandlers(memory);
-  const vcpu = new WasmEngine(memory, { translation: Number(process.env["TEST_TRANSLATION"] ?? 0) }).createVcpu(0, silentPlatform);
+  const vcpu = new WasmEngine(memory, { translation }).createVcpu(0, silentPlatform);
   const code = memory.frame(Page.code)!;
   code.fill(0xcc);
   const window = [memory.frame(Page.window)!, memory.frame(Page.window + 1)!] as const;
