@@ -7,5 +7,3 @@ process.env["TEST_TRANSLATION"] = "2";
 const directory = new URL("../conformance/", import.meta.url);
 for (const name of readdirSync(directory))
   if (name.endsWith(".test.ts") && !name.startsWith("grub")) await import(new URL(name, directory).href);
-
-export {};
