@@ -45,7 +45,7 @@ export function counterTable(figures: readonly Figure[]): string {
     if (peer !== "xenolith" || counters === undefined || instructions === undefined) return [];
     const each = (value = 0): string => number(value / rounds, 4);
     const mips = (instructions / (elapsed ?? seconds) / 1e6).toFixed(0);
-    const translated = counters["translatedInstructions"];
+    const translated = counters["translated"];
     const share = translated === undefined ? "–" : ((translated / instructions) * 100).toFixed(1);
     return [[benchmark, phase, mips, share, each(instructions), each(counters["transitions"]), String(rounds)]];
   });

@@ -293,6 +293,13 @@ export class WasmVcpu implements Vcpu {
   get retired(): number {
     return this.#retired;
   }
+  /** How many of these were executed in translated code. */
+  get translated(): number {
+    return Number(this.#state.u64(State.translated));
+  }
+  get translation(): TranslatorStatistics | undefined {
+    return this.#translator?.statistics;
+  }
   statistics(): EngineStatistics {
     const returns = Object.fromEntries(statesByReason.map((name) => [name, this.#returns[Return[name]] ?? 0]));
     return {

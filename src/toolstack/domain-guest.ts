@@ -174,13 +174,30 @@ export class DomainGuest implements Guest {
 
   statistics(): GuestStatistics {
     const counters = new Float64Array(this.#counters);
-    const { instructions, transitions, ...exits } = Counter;
+    const {
+      instructions,
+      transitions,
+      translated,
+      regions,
+      regionInstructions,
+      regionBytes,
+      regionsDropped,
+      ...exits
+    } = Counter;
+    const count = (at: number): number => counters[at] ?? 0;
     const end = this.#stopped ?? this.#parts.machine.world.monotonic();
     return {
       seconds: (end - this.#started) / 1e9,
-      instructions: counters[instructions] ?? 0,
-      transitions: counters[transitions] ?? 0,
-      exits: Object.fromEntries(Object.entries(exits).map(([name, at]) => [name, counters[at] ?? 0])),
+      instructions: count(instructions),
+      transitions: count(transitions),
+      translated: count(translated),
+      translation: {
+        regions: count(regions),
+        instructions: count(regionInstructions),
+        bytes: count(regionBytes),
+        dropped: count(regionsDropped),
+      },
+      exits: Object.fromEntries(Object.entries(exits).map(([name, at]) => [name, count(at)])),
     };
   }
 

@@ -24,6 +24,16 @@ export interface GuestStatistics {
   readonly instructions: number;
   /** Calls from guest code's WebAssembly into JavaScript, and returns to it. */
   readonly transitions: number;
+  /** Those of the instructions that were executed in translated code, and what the translator did. */
+  readonly translated: number;
+  readonly translation: {
+    /** Regions that were put in place, the guest instructions in them, and bytes of WebAssembly. */
+    readonly regions: number;
+    readonly instructions: number;
+    readonly bytes: number;
+    /** Regions given up because their code changed. */
+    readonly dropped: number;
+  };
   /** Exits to the hypervisor by kind, where they are counted. */
   readonly exits: Readonly<Record<string, number>>;
 }

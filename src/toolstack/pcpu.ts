@@ -33,6 +33,13 @@ export const Counter = {
   tripleFault: 5,
   /** Calls from guest code's WebAssembly into JavaScript, and returns to it. */
   transitions: 6,
+  /** Instructions executed in translated code. */
+  translated: 7,
+  /** Regions in use so far, guest instructions in them, bytes of WebAssembly, and regions whose code has changed. */
+  regions: 8,
+  regionInstructions: 9,
+  regionBytes: 10,
+  regionsDropped: 11,
 } as const;
 export const COUNTERS = Object.keys(Counter).length;
 

@@ -63,7 +63,7 @@ export function runPcpu(
     sampledTime: config.vcpus === 1,
     counting: countForms,
     translation: countForms ? 0 : translation,
-    now: () => Number(world.monotonic()) / 1e6,
+    now: () => world.monotonic() / 1e6,
     ...(translator === undefined ? {} : { translator }),
   });
   const vcpu = engine.createVcpu(index, cpu.platform);
@@ -95,6 +95,14 @@ function countRuns(vcpu: WasmVcpu, counters: Float64Array): void {
     counters[at] = (counters[at] ?? 0) + 1;
     counters[Counter.instructions] = vcpu.retired;
     counters[Counter.transitions] = vcpu.transitions;
+    counters[Counter.translated] = vcpu.translated;
+    const { translation } = vcpu;
+    if (translation !== undefined) {
+      counters[Counter.regions] = translation.regions;
+      counters[Counter.regionInstructions] = translation.instructions;
+      counters[Counter.regionBytes] = translation.bytes;
+      counters[Counter.regionsDropped] = translation.dropped;
+    }
     return exit;
   };
 }

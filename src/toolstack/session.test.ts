@@ -57,7 +57,14 @@ function session(mode: SessionMode, input: readonly string[] | undefined): Fixtu
     shutdown: () => {},
     resize: () => {},
     destroy,
-    statistics: () => ({ seconds: 0, instructions: 0, transitions: 0, exits: {} }),
+    statistics: () => ({
+      seconds: 0,
+      instructions: 0,
+      transitions: 0,
+      translated: 0,
+      translation: { regions: 0, instructions: 0, bytes: 0, dropped: 0 },
+      exits: {},
+    }),
     registers: () => undefined,
     [Symbol.asyncDispose]: destroy,
   };

@@ -97,8 +97,8 @@ export const State = {
   timeBase: reserve(8),
   timeBudget: reserve(4),
   timeRate: reserve(4),
-  /** Instructions retired. */
-  retired: reserve(8),
+  /** Instructions that were executed in regions, for statistics. */
+  translated: reserve(8),
   /** ES … TR: base u64, limit u32 (bytes), selector u16, attributes u16 (as SegmentState). */
   segments: reserve(8 * 16, 16),
   gdtrBase: reserve(8),

@@ -118,7 +118,7 @@ async function attend(
   const status = timedOut ? ExitStatus.timeout : (interrupt.status ?? statusOf(result, left));
   if (timedOut) complain(`"${guest.name}" was ended after ${options.timeout} s (--timeout)`);
   else if (!left) explain(guest, result);
-  const { seconds: total, instructions, exits } = guest.statistics();
+  const { seconds: total, instructions, translated, translation, transitions, exits } = guest.statistics();
   if (capture !== undefined) {
     const text = (chunks: readonly Uint8Array[]): string => Buffer.concat(chunks).toString("utf8");
     const document = {
@@ -139,6 +139,13 @@ async function attend(
     say(
       `${ready}ended after ${total.toFixed(2)} s; ${millions.toFixed(1)} million instructions, ${(millions / total).toFixed(1)} MIPS`,
     );
+    if (translation.regions > 0) {
+      const share = ((100 * translated) / instructions).toFixed(1);
+      say(
+        `translated: ${share} % of the instructions, in ${translation.regions} regions of ${translation.instructions} instructions` +
+          ` (${(translation.bytes / 1e6).toFixed(1)} MB); ${translation.dropped} given up; ${transitions} transitions to JavaScript`,
+      );
+    }
     const counts = Object.entries(exits).filter(([, count]) => count > 0);
     if (counts.length > 0) say(`exits: ${counts.map(([kind, count]) => `${kind} ${count}`).join(", ")}`);
   }

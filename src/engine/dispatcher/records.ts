@@ -100,8 +100,15 @@ function callRegion(d: DispatcherCode, to: { lookUp: Label; next: Label; ended: 
   slot();
   code.callIndirect(d.callees.module.type(regionType));
   code.set(locals.status);
-  d.load32(State.dispatchRemaining);
-  code.set(locals.remaining);
+  d.store(State.translated, "i64", () => {
+    d.load64(State.translated);
+    code.get(locals.remaining);
+    d.load32(State.dispatchRemaining);
+    code.tee(locals.remaining);
+    code.op("i32.sub");
+    code.op("i64.extend_i32_s");
+    code.op("i64.add");
+  });
   code.get(locals.status);
   code.i32(Ending.branch);
   code.op("i32.eq");
