@@ -116,7 +116,8 @@ function compareRun(
     if (process.env["SHOW"])
       console.log(goal, exit, budget, exit === Exit.halt ? plain.frame() : "", two.context().rflags);
     if (exit === Exit.halt) {
-      const { vector, rip, rflags, rsp } = translating.frame();
+      const { vector, rip: pushed, rflags, rsp } = translating.frame();
+      const rip = BigInt.asIntN(64, pushed);
       exceptions += 1;
       if (vector === endVector || exceptions > exceptionLimit || goal > runLimit) break;
       // Behind the instruction that faulted; from nowhere, to a place in the program.

@@ -4,7 +4,7 @@ import { integer, randomFrom } from "../differential/values.ts";
 import type { Random } from "../differential/values.ts";
 import { randomInstruction } from "./instructions.ts";
 import type { Group } from "./instructions.ts";
-import { Code, Counters, Data } from "./layout.ts";
+import { Code, Counters, Data, codeBase } from "./layout.ts";
 import type { Item, PageAccess, Program } from "./program.ts";
 
 const RSP = 4;
@@ -315,7 +315,7 @@ class Generator {
     const { random } = this;
     const next = random.oneIn(3);
     const target = next ? this.#here + 1 : random.pick(this.#patchable);
-    const alias = random.oneIn(3) ? Code.alias - Code.linear : 0;
+    const alias = random.oneIn(3) ? Code.alias - codeBase(this.#cpl) : 0;
     const patch = next ? { offset: 2, bits: 8 } : this.items[target]!.patch!;
     this.#add({
       text: `xor byte [item ${target} + ${patch.offset}${alias === 0 ? "" : ", other mapping"}], ${patch.bits}`,
@@ -335,7 +335,7 @@ class Generator {
       text: `xor dword [entry of code page ${page}], ${Code.otherVersion.toString(16)}`,
       bytes: () => bytes(0x81, 0x34, 0x25, word(entryOf(page)), word(Code.otherVersion)),
     });
-    if (random.oneIn(2)) this.#add(fixed("invlpg [code]", 0x0f, 0x01, 0x3c, 0x25, word(Code.linear + page * 4096)));
+    if (random.oneIn(2)) this.#add(fixed("invlpg [code]", 0x0f, 0x01, 0x3c, 0x25, word(Code.kernel + page * 4096)));
     else this.#reload();
   }
   #reload(): void {
@@ -357,9 +357,9 @@ class Generator {
   }
 }
 
-/** The last-level entry of the first page of code: the machine says where its page tables are. */
+/** The last-level entry of the first page of ring 0's code: the machine says where its page tables are. */
 let codeEntries = 0;
-/** Says where the last-level entries of the pages of code are. */
+/** Says where the last-level entries of the pages of ring 0's code are. */
 export function setCodeEntries(address: number): void {
   codeEntries = address;
 }

@@ -2,9 +2,13 @@
 
 export const pageBytes = 4096;
 
-/** The program: four pages, of which there are two versions in memory, and a second mapping of the first. */
+/**
+ * The program: four pages, of which there are two versions in memory, and a second mapping of the first. Where it runs in
+ * ring 0 it is in the upper half, as a kernel is, and still within reach of the data.
+ */
 export const Code = {
-  linear: 0x40_0000,
+  user: 0x40_0000,
+  kernel: -0x7fc0_0000,
   pages: 4,
   physical: 0x20_0000,
   /** The other version is at the physical address with this bit. */
@@ -22,3 +26,8 @@ export const Stack = { linear: 0x12_0000, pages: 4, start: 0x12_2000 } as const;
 
 /** The interrupt vector with which programs end. */
 export const endVector = 0x30;
+
+/** Where a program begins, signed. */
+export function codeBase(cpl: 0 | 3): number {
+  return cpl === 3 ? Code.user : Code.kernel;
+}

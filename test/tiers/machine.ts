@@ -60,7 +60,7 @@ export class TierMachine {
       this.#ram.set([0xf4, ...back], Layout.handlers + each * 16);
     }
     // The machine's own tables cannot be written by chance, but for the page with the entries of the code.
-    const entries = this.machine.entryAddress(BigInt(Code.linear));
+    const entries = this.machine.entryAddress(BigInt(Code.kernel));
     const writable = [entries, handlerStack - 1].map((at) => Math.floor(at / pageBytes) * pageBytes);
     for (let page = 0; page < Layout.free; page += pageBytes)
       if (!writable.includes(page)) this.machine.remap(BigInt(page), page, Pte.present);
@@ -75,14 +75,15 @@ export class TierMachine {
     for (let page = 0; page < Stack.pages; page++) this.#mapPage(Stack.linear, Stack.linear, page);
     for (let page = 0; page < Data.pages; page++) this.#mapPage(Data.linear, Data.linear, page);
     for (let page = 0; page < Code.pages; page++) {
-      this.#mapPage(Code.linear, Code.physical, page);
+      this.#mapPage(Code.user, Code.physical, page);
+      this.#mapPage(Code.kernel, Code.physical, page);
       this.#mapPage(Code.alias, Code.physical, page);
     }
   }
   #mapPage(linear: number, physical: number, page: number): void {
     const address = BigInt(linear + page * pageBytes);
     this.#entries.set(address, this.machine.entryAddress(address));
-    const seen = linear === Code.linear ? Pte.seen : 0n;
+    const seen = linear === Code.user || linear === Code.kernel ? Pte.seen : 0n;
     this.machine.remap(address, physical + page * pageBytes, Pte.present | Pte.writable | Pte.user | seen);
   }
 
@@ -102,7 +103,8 @@ export class TierMachine {
   }
   /** Has a page of code lead to a version; the processor's translations go. */
   mapCode(page: number, other: boolean): void {
-    this.#mapPage(Code.linear, Code.physical + (other ? Code.otherVersion : 0), page);
+    for (const linear of [Code.user, Code.kernel])
+      this.#mapPage(linear, Code.physical + (other ? Code.otherVersion : 0), page);
     this.machine.vcpu.flushTlb();
   }
 
@@ -152,7 +154,7 @@ export class TierMachine {
     const { vcpu, ram } = this.machine;
     const withCode = errorVectors.has((Number(vcpu.rip) - 1 - Layout.handlers) / 16);
     const at = Number(vcpu.gpr(4)) + (withCode ? 8 : 0);
-    ram.setBigUint64(at, rip, true);
+    ram.setBigInt64(at, rip, true);
     ram.setBigUint64(at + 16, rflags, true);
     ram.setBigUint64(at + 24, rsp, true);
   }
@@ -200,7 +202,7 @@ export function randomContext(random: Random, base: VcpuContext, cpl: 0 | 3, rip
   return {
     ...base,
     gpr,
-    rip: BigInt(rip),
+    rip: BigInt.asUintN(64, BigInt(rip)),
     rflags: 2n | BigInt(random.u32() & 0x8d5),
     segments: {
       ...base.segments,

@@ -1,6 +1,6 @@
 /** Random programs: items that are placed one behind the other, and may branch to each other. */
 
-import { Code } from "./layout.ts";
+import { Code, codeBase } from "./layout.ts";
 
 /** One instruction, or a few that belong together. */
 export interface Item {
@@ -39,20 +39,20 @@ export interface Placed {
 const tail = Uint8Array.of(0xcd, 0x30);
 
 /** Places a program. @returns undefined where it does not fit. */
-export function place({ items, offset }: Program): Placed | undefined {
+export function place({ items, offset, cpl }: Program): Placed | undefined {
   const numbers = [...items.keys()].toSorted((a, b) => a - b);
   const starts: number[] = [];
-  let at: number = Code.linear + offset;
+  let at = codeBase(cpl) + offset;
   for (const number of numbers) {
     starts.push(at);
     at += items.get(number)!.bytes(at, () => at).length;
   }
-  if (at + tail.length > Code.linear + Code.pages * 4096) return undefined;
+  if (at + tail.length > codeBase(cpl) + Code.pages * 4096) return undefined;
   const of = (item: number): number => {
     const index = numbers.findIndex((number) => number >= item);
     return index < 0 ? at : starts[index]!;
   };
-  const first = Code.linear + offset;
+  const first = codeBase(cpl) + offset;
   const bytes = new Uint8Array(at + tail.length - first);
   numbers.forEach((number, index) => bytes.set(items.get(number)!.bytes(starts[index]!, of), starts[index]! - first));
   bytes.set(tail, bytes.length - tail.length);
@@ -75,7 +75,7 @@ export function listing({ items, seed, cpl, pages, runs }: Program, { bytes, sta
     const from = starts[index]! - starts[0]!;
     const to = (starts[index + 1] ?? end) - starts[0]!;
     const digits = bytes.subarray(from, to).toHex();
-    return `${starts[index]!.toString(16)} #${String(number).padEnd(4)} ${digits.padEnd(22)} ${items.get(number)!.text}`;
+    return `${(starts[index]! >>> 0).toString(16)} #${String(number).padEnd(4)} ${digits.padEnd(22)} ${items.get(number)!.text}`;
   });
   return [`seed ${seed}, CPL ${cpl}, data pages ${pages.join(" ")}, ${runs} runs`, ...lines].join("\n");
 }
