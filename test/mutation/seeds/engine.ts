@@ -146,13 +146,13 @@ export const mmu: readonly Mutation[] = [
   ...seeded("src/engine/mmu/tlb.ts", translations, [
     [
       "MOV to CR3 keeps kernel translations",
-      "flushKernelNonGlobal(ir);\n  forget(ir, VcpuLayout.fetchTlb",
-      "forget(ir, VcpuLayout.fetchTlb",
+      "ir.set(State.cr3, key);\n  flushKernelNonGlobal(ir);",
+      "ir.set(State.cr3, key);",
     ],
     [
       "MOV to CR3 keeps the translations of code",
-      "forget(ir, VcpuLayout.fetchTlb, VcpuLayout.fetchEntries * FetchEntry.bytes);\n  const clock",
-      "const clock",
+      "forget(ir, VcpuLayout.fetchTlb, VcpuLayout.fetchEntries * FetchEntry.bytes);\n  endGeneration(ir, State.userCode);\n  const clock",
+      "endGeneration(ir, State.userCode);\n  const clock",
     ],
     [
       "MOV to CR3 with a full log drops only what is in the log",
@@ -162,7 +162,7 @@ export const mmu: readonly Mutation[] = [
     ["MOV to CR3 of the same table keeps user translations", "ir.or(ir.eqz(keep), ir.eqz(same))", "ir.eqz(same)"],
     [
       "a bank that is given to another address space keeps its translations",
-      'ir.hostFill(address, 0xff, ir.const("i32", bankBytes));',
+      'ir.hostFill(address(VcpuLayout.userBanks, bankBytes), 0xff, ir.const("i32", bankBytes));',
       "",
     ],
     [
@@ -192,7 +192,7 @@ export const engine: readonly Mutation[] = [
       "for (let index = 0; index < count; index++)\n        this.#view.setUint16",
       "for (let index = 0; index < 0; index++)\n        this.#view.setUint16",
     ],
-    ["a frame that gets code keeps its write translations", "this.#frameBecameCode(frame);", ""],
+    ["a frame that gets code keeps its write translations", "this.#watcher.frameBecameCode(frame);", ""],
     [
       "what another party wrote over stays decoded",
       "this.invalidate(frame * frameBytes);",

@@ -2,6 +2,7 @@ import { engine, mmu } from "./engine.ts";
 import { hypervisor } from "./hypervisor.ts";
 import { images } from "./images.ts";
 import { instructions } from "./instructions.ts";
+import { translator } from "./translator.ts";
 import { xenstore } from "./xenstore.ts";
 import type { Mutation } from "../mutation.ts";
 
@@ -10,6 +11,7 @@ export const mutations: readonly Mutation[] = [
   ...instructions,
   ...mmu,
   ...engine,
+  ...translator,
   ...xenstore,
   ...hypervisor,
   ...images,

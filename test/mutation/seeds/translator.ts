@@ -1,0 +1,80 @@
+import { seeded } from "../mutation.ts";
+import type { Mutation } from "../mutation.ts";
+
+const tiers = ["test/tiers/tiers.test.ts"];
+const fused = ["src/engine/translate/fused.test.ts"];
+const structure = ["src/engine/translate/structure.test.ts"];
+
+/** Bugs in the translator. */
+export const translator: readonly Mutation[] = [
+  ...seeded("src/engine/translate/fused.ts", fused, [
+    ["below or equal is fused as below", "6: (ir, [a, b]) => ir.leu(a!, b!),", "6: (ir, [a, b]) => ir.ltu(a!, b!),"],
+    [
+      "flags of operands of different widths are taken for the same",
+      "key = key * 8 + (type === undefined ? 0 : typeNumbers[type]);",
+      "key = key * 8 + (type === undefined ? 0 : 1);",
+    ],
+  ]),
+  ...seeded("src/engine/translate/structure.ts", structure, [
+    [
+      "a loop with two entries does not go through the dispatcher",
+      "else if (!dispatched.includes(to)) strays.add(to);",
+      "else if (!dispatched.includes(to)) loopHeads.add(to);",
+    ],
+  ]),
+  ...seeded("src/engine/translate/lower-instruction.ts", tiers, [
+    [
+      "what still needs a register's old value gets the new one",
+      "this.#aliases.set(id, copy);",
+      "this.#aliases.set(id, alias);",
+    ],
+  ]),
+  ...seeded("src/engine/translate/emit.ts", tiers, [
+    [
+      "flags are pending when a loop begins",
+      "this.#lower.flush();\n      this.#loops.set(node, code.loop());",
+      "this.#loops.set(node, code.loop());",
+    ],
+    [
+      "an instruction that is given back to the interpreter is counted twice",
+      "adjust: status === interpret ? left : left - 1,",
+      "adjust: left - 1,",
+    ],
+    ["every exit is in the base page", "page: Math.floor(instruction.offset / 4096),", "page: 0,"],
+    [
+      "an exit with flags pending does not store them",
+      "pending === undefined ? this.dirty : [...this.dirty, State.ccAux, State.ccResult]",
+      "this.dirty",
+    ],
+    ["a store into code is made in the midst of it", "this.#exit(interpret);", ""],
+  ]),
+  ...seeded("src/engine/translate/usage.ts", tiers, [
+    [
+      "INC and DEC find no CF where a region begins",
+      'if (statement.form === "inc" || statement.form === "dec")\n',
+      'if (statement.form === "inc")\n',
+    ],
+  ]),
+  ...seeded("src/engine/translate/guard.ts", tiers, [
+    [
+      "a region's other pages may lead to other frames",
+      'code.op("i32.ne");\n  code.if();\n  refuse(frame);',
+      'code.op("i32.lt_u");\n  code.if();\n  refuse(frame);',
+    ],
+  ]),
+  ...seeded("src/engine/translate/translator.ts", tiers, [
+    [
+      "a region outlives a change of its code",
+      "this.#drop(tracked);\n    }\n    this.#byFrame.delete(frame);",
+      "}\n    this.#byFrame.delete(frame);",
+    ],
+  ]),
+  ...seeded("src/engine/mmu/tlb.ts", tiers, [
+    ["INVLPG leaves the jump caches as they are", "ir.if(ir.ne(ir.and(jumps, bit), 0), () => forgetJumps(ir));", ""],
+    [
+      "MOV to CR3 leaves the jump caches as they are",
+      'ir.if(ir.ne(ir.get("i32", Mmu.localJumps), 0), () => forgetJumps(ir));',
+      "",
+    ],
+  ]),
+];
