@@ -243,8 +243,12 @@ export class RegionEmitter extends RegionFrame implements RegionSurroundings {
     const last = instructions.at(-1)!;
     if (next === undefined) {
       // Its semantics has left; what is behind it cannot be reached.
-      if (!this.context.template(last).inline) this.#leaveTo(last.next);
-      else code.op("unreachable");
+      if (this.context.template(last).inline) {
+        code.op("unreachable");
+        return;
+      }
+      this.#clean();
+      this.#leaveTo(last.next);
       return;
     }
     if (this.region.blocks.has(next)) {
@@ -256,12 +260,16 @@ export class RegionEmitter extends RegionFrame implements RegionSurroundings {
   }
 
   /** Has the interpreter's function do what is too long for a region. */
+
+  /** Has the interpreter's function do what is too long for a region. Registers that it does not know stay as they are. */
   #call(instruction: RegionInstruction): void {
     const code = this.code;
     const { callees } = this.context;
-    this.#lower.flush();
-    this.storeDirty();
-    this.dirty = new Set();
+    const { opaque } = this.context.template(instruction);
+    const { reads, writes } = this.usage(instruction);
+    const seen = opaque ? [...this.registers] : [...reads, ...writes];
+    if (opaque || seen.includes(State.ccAux) || seen.includes(State.ccResult)) this.#lower.flush();
+    this.storeThese(seen);
     this.leaveFor(instruction, this.#at.left - 1);
     code.get(parameter.vcpu);
     this.recordAddress(this.exitRecord(instruction));
@@ -269,7 +277,7 @@ export class RegionEmitter extends RegionFrame implements RegionSurroundings {
     code.memory("i32.load16_u", RecordField.form);
     code.callIndirect(callees.module.type(formType));
     code.set(this.status);
-    this.loadRegisters(this.registers);
+    this.loadRegisters(opaque ? this.registers : writes);
     this.reloadTlb();
     code.get(this.status);
     code.if();
@@ -280,6 +288,7 @@ export class RegionEmitter extends RegionFrame implements RegionSurroundings {
     code.get(parameter.vcpu);
     code.memory("i64.load", State.rip);
     code.set(this.targetLocal);
+    this.#clean();
     this.#giveBack();
     code.br(this.#chain);
     code.end();

@@ -63,6 +63,7 @@ export class RegionFrame {
   dirty = new Set<number>();
   readonly #registers: ReadonlyMap<number, number>;
   readonly #bits: ReadonlyMap<number, number>;
+  readonly #usages = new Map<RegionInstruction, Usage>();
   readonly #types = new Map<number, ValueType>();
   readonly #exitNumbers = new Map<RegionInstruction, number>();
   /** What may be pending at an exit, in the order of its numbers from 1. */
@@ -77,17 +78,16 @@ export class RegionFrame {
     this.slow = context.slow;
     this.control = new ControlFlow(region);
     this.shape = shapeOf(this.control.successors(), region.entries);
-    const usages = new Map<RegionInstruction, Usage>();
     const used = new Set<number>();
     for (const { instructions } of region.blocks.values()) {
       for (const instruction of instructions) {
         const usage = usageOf(instruction, context.template(instruction), context.view);
-        usages.set(instruction, usage);
+        this.#usages.set(instruction, usage);
         for (const base of usage.reads) used.add(base);
         for (const base of usage.writes) used.add(base);
       }
     }
-    this.flow = registerFlow(region, this.shape, this.control, (instruction) => usages.get(instruction)!);
+    this.flow = registerFlow(region, this.shape, this.control, (instruction) => this.usage(instruction));
     this.#registers = new Map([...used].map((base) => [base, this.#local(registerType(base))]));
     this.#bits = new Map([...used].map((base, index) => [base, index]));
     this.pageLocal = code.local("i64");
@@ -99,6 +99,9 @@ export class RegionFrame {
     this.dispatchCase = code.local("i32");
   }
 
+  usage(instruction: RegionInstruction): Usage {
+    return this.#usages.get(instruction)!;
+  }
   #local(type: ValueType): number {
     const local = this.code.local(type);
     this.#types.set(local, type);
@@ -147,6 +150,10 @@ export class RegionFrame {
   /** Stores what memory does not have yet. Others may still emit code on a path on which it was not stored. */
   storeDirty(): void {
     for (const base of this.dirty) this.storeRegister(base);
+  }
+  /** Makes memory true of some registers. */
+  storeThese(bases: Iterable<number>): void {
+    for (const base of bases) if (this.dirty.delete(base)) this.storeRegister(base);
   }
   /** Stores the registers of the exit's mask. */
   storeMasked(): void {

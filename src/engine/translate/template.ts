@@ -14,6 +14,8 @@ export interface Template {
   readonly lastUse: ReadonlyMap<number, number>;
   /** Its code can stand in a region; otherwise a region calls the interpreter's. */
   readonly inline: boolean;
+  /** Where it is called: it may read and write registers that its IR does not name. */
+  readonly opaque: boolean;
   /** It may change which translations are used for data. */
   readonly switchesTlb: boolean;
   /** Reads of the lazy flags that only named conditions use. */
@@ -78,6 +80,13 @@ function routineEffects(routine: Routine): Effects {
   return effects;
 }
 
+/** Whether a slot that is computed is one of the x87 stack's: those count from TOP. */
+function isX87(slot: Slot): boolean {
+  if (typeof slot === "number") return slot >= State.x87 && slot < State.x87 + 8 * 16;
+  if (slot.kind === "const") return isX87(Number(slot.value));
+  return slot.kind === "operation" && slot.name === "add" && slot.operands.some(isX87);
+}
+
 /** Whether a slot may be that of zeros: the base, index or segment that an operand does not have. */
 function mayBeZero(slot: Slot): boolean {
   if (typeof slot === "number") return slot === State.zero;
@@ -95,11 +104,16 @@ export function analyse(body: Block): Template {
   let position = 0;
   let firstFlagWrite = Infinity;
   let inline = true;
+  let opaque = false;
   let registerWrites = 0;
   let switchesTlb = false;
   let size = 0;
   const held = new Set<number>();
 
+  const unknownSlot = (slot: Slot): void => {
+    inline = false;
+    if (!isX87(slot)) opaque = true;
+  };
   const use = (value: Value, named: boolean): void => {
     size += 1;
     lastUse.set(value.id, position);
@@ -128,7 +142,7 @@ export function analyse(body: Block): Template {
     visitOperands(value, (operand) => use(operand, value.kind === "condition"));
     if (value.kind !== "get") held.add(value.id);
     else {
-      if (symbolicSlot(value.slot) === undefined) inline = false;
+      if (symbolicSlot(value.slot) === undefined) unknownSlot(value.slot);
       if (flagSlots.has(value.slot)) flagReads.add(value.id);
     }
   };
@@ -145,7 +159,7 @@ export function analyse(body: Block): Template {
           if (statement.value.kind === "get" && flagSlots.has(statement.value.slot)) flags = true;
           continue;
         case "set":
-          if (symbolicSlot(statement.slot) === undefined) inline = false;
+          if (symbolicSlot(statement.slot) === undefined) unknownSlot(statement.slot);
           if (typeof statement.slot !== "number" || isCached(statement.slot)) registerWrites += 1;
           if (flagSlots.has(statement.slot)) {
             flags = true;
@@ -170,6 +184,7 @@ export function analyse(body: Block): Template {
         case "call": {
           const effects = routineEffects(statement.routine);
           if (effects.touchesRegisters || effects.asks) inline = false;
+          if (effects.touchesRegisters) opaque = true;
           if (effects.switchesTlb) switchesTlb = true;
           break;
         }
@@ -199,6 +214,7 @@ export function analyse(body: Block): Template {
     positions,
     lastUse,
     inline: inline && size < inlineLimit,
+    opaque,
     switchesTlb,
     forConditions,
     flagBlocks,

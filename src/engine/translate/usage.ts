@@ -29,9 +29,9 @@ function slotUses(body: Block): readonly SlotUse[] {
   const known = usesOf.get(body);
   if (known !== undefined) return known;
   const uses: SlotUse[] = [];
+  // A slot that is computed is none of the registers' (template.ts `opaque`).
   const add = (slot: SymbolicSlot | undefined, kind: "read" | "write", whole?: "i64" | "v128"): void => {
-    if (slot === undefined) throw new Error("an inline form's slots are known");
-    uses.push({ slot, kind, whole });
+    if (slot !== undefined) uses.push({ slot, kind, whole });
   };
   const visit = (value: Value): void => {
     if (value.kind === "get") add(symbolicSlot(value.slot), "read");
@@ -66,9 +66,12 @@ function slotUses(body: Block): readonly SlotUse[] {
 
 const nothing: Usage = { reads: new Set(), writes: new Set(), replaces: new Set() };
 
-/** What an instruction does with the registers that a region keeps in locals. One that is called finds them in memory. */
-export function usageOf(instruction: RegionInstruction, { inline, body }: Template, view: DataView): Usage {
-  if (!inline) return nothing;
+/**
+ * What an instruction does with the registers that a region keeps in locals. One that is called has them in memory, and those
+ * that it writes are loaded behind it.
+ */
+export function usageOf(instruction: RegionInstruction, { inline, opaque, body }: Template, view: DataView): Usage {
+  if (!inline && opaque) return nothing;
   const reads = new Set<number>();
   const writes = new Set<number>();
   const replaces = new Set<number>();
@@ -89,5 +92,5 @@ export function usageOf(instruction: RegionInstruction, { inline, body }: Templa
     if (register.byte === 0 && whole === registerType(register.base)) replaces.add(register.base);
     else reads.add(register.base);
   }
-  return { reads, writes, replaces };
+  return { reads, writes, replaces: inline ? replaces : writes };
 }
