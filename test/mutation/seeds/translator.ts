@@ -69,12 +69,4 @@ export const translator: readonly Mutation[] = [
       "}\n    this.#byFrame.delete(frame);",
     ],
   ]),
-  ...seeded("src/engine/mmu/tlb.ts", tiers, [
-    ["INVLPG leaves the jump caches as they are", "ir.if(ir.ne(ir.and(jumps, bit), 0), () => forgetJumps(ir));", ""],
-    [
-      "MOV to CR3 leaves the jump caches as they are",
-      'ir.if(ir.ne(ir.get("i32", Mmu.localJumps), 0), () => forgetJumps(ir));',
-      "",
-    ],
-  ]),
 ];
