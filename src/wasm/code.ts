@@ -7,11 +7,18 @@ export interface Label {
   readonly depth: number;
 }
 
+/** Where an if or br_if is, and whether its condition nearly always holds, or nearly never. */
+export interface BranchHint {
+  readonly at: number;
+  readonly likely: boolean;
+}
+
 /** The body of one function: its locals and its instructions. Branch targets are labels, not relative depths. */
 export class Code {
   readonly #code = new ByteWriter();
   readonly #locals: ValueType[] = [];
   readonly #parameters: number;
+  readonly #hints: BranchHint[] = [];
   #depth = 0;
   /** Instructions so far. */
   operations = 0;
@@ -193,28 +200,45 @@ export class Code {
     this.#code.u8(0);
   }
 
+  /** Says of the if or br_if that is emitted next whether it is nearly always taken, or nearly never. */
+  hint(likely: boolean): void {
+    this.#hints.push({ at: this.#code.length, likely });
+  }
+
+  /** The hints, by byte offset from the beginning of the function's body. */
+  get hints(): readonly BranchHint[] {
+    const before = this.#localDeclarations().length;
+    return this.#hints.map(({ at, likely }) => ({ at: at + before, likely }));
+  }
+
   /** The size of the instructions so far, in bytes. */
   get size(): number {
     return this.#code.length;
   }
 
-  /** Writes the function as an entry of the code section. */
-  write(to: ByteWriter): void {
-    const body = new ByteWriter();
+  #localDeclarations(): Uint8Array<ArrayBuffer> {
+    const writer = new ByteWriter();
     const runs: [count: number, type: ValueType][] = [];
     for (const type of this.#locals) {
       const last = runs.at(-1);
       if (last !== undefined && last[1] === type) last[0] += 1;
       else runs.push([1, type]);
     }
-    body.unsigned(runs.length);
+    writer.unsigned(runs.length);
     for (const [count, type] of runs) {
-      body.unsigned(count);
-      body.u8(ValueType[type]);
+      writer.unsigned(count);
+      writer.u8(ValueType[type]);
     }
-    body.append(this.#code.view());
-    body.u8(0x0b);
-    to.unsigned(body.length);
-    to.append(body.view());
+    return writer.view();
+  }
+
+  /** Writes the function as an entry of the code section. */
+  write(to: ByteWriter): void {
+    const locals = this.#localDeclarations();
+    const code = this.#code.view();
+    to.unsigned(locals.length + code.length + 1);
+    to.append(locals);
+    to.append(code);
+    to.u8(0x0b);
   }
 }

@@ -150,6 +150,7 @@ export class ModuleBuilder {
         }
       });
     }
+    this.#writeHints(section);
     section(Section.code, (to) => {
       to.unsigned(this.#functions.length);
       this.#functions.forEach(({ code }, position) => {
@@ -159,6 +160,28 @@ export class ModuleBuilder {
     });
     if (this.#names.length > 0) section(Section.custom, (to) => this.#writeNames(to));
     return module.bytes();
+  }
+
+  /** Branch hinting proposal: for each function, the offsets of its hinted branches. Before the code section. */
+  #writeHints(section: (id: number, write: (to: ByteWriter) => void) => void): void {
+    const hinted = this.#functions.flatMap(({ code }, position) => {
+      const hints = code?.hints ?? [];
+      return hints.length > 0 ? [{ index: this.#functionImports + position, hints }] : [];
+    });
+    if (hinted.length === 0) return;
+    section(Section.custom, (to) => {
+      to.name("metadata.code.branch_hint");
+      to.unsigned(hinted.length);
+      for (const { index, hints } of hinted) {
+        to.unsigned(index);
+        to.unsigned(hints.length);
+        for (const { at, likely } of hints) {
+          to.unsigned(at);
+          to.u8(1);
+          to.u8(likely ? 1 : 0);
+        }
+      }
+    });
   }
 
   /** WebAssembly core specification, "Name Section": function names, by rising index. */

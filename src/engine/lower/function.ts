@@ -324,6 +324,7 @@ export class FunctionLowering implements Lowering {
     const status = this.temporary("i32");
     code.tee(status);
     if (routine.results.length === 0) {
+      code.hint(false);
       code.if();
       around.leaveWith(status);
       code.end();
@@ -332,6 +333,7 @@ export class FunctionLowering implements Lowering {
       code.op("drop");
       for (const [, local] of locals.toReversed()) code.set(local);
       code.get(status);
+      code.hint(false);
       code.if();
       around.leaveWith(status);
       code.end();

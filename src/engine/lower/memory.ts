@@ -84,6 +84,7 @@ function checkAlignment(lower: Lowering, address: number, access: Access): void 
   code.op("i32.wrap_i64");
   code.i32(15);
   code.op("i32.and");
+  code.hint(false);
   code.if();
   lower.fault(Vector.GP, () => code.i32(0));
   code.end();
@@ -160,6 +161,7 @@ export function lowerLoad(lower: Lowering, type: Type, addressValue: Value, acce
   const address = addressLocal(lower, addressValue);
   checkAlignment(lower, address, access);
   const entry = lookUp(lower, address, bitsOf[type] / 8, access, TlbEntry.readTag);
+  code.hint(true);
   code.if(wasmType(type));
   hostAddress(lower, address, entry);
   code.memory(loadInstructions[type], 0);
@@ -173,6 +175,7 @@ export function lowerLoad(lower: Lowering, type: Type, addressValue: Value, acce
     code.call(slow);
     code.get(around.vcpu);
     code.memory("i32.load", State.slowStatus);
+    code.hint(false);
     code.if();
     around.faulted!();
     code.end();
@@ -192,6 +195,7 @@ export function lowerStore(lower: Lowering, addressValue: Value, value: Value, a
   code.set(held);
   checkAlignment(lower, address, access);
   const entry = lookUp(lower, address, bitsOf[type] / 8, access, TlbEntry.writeTag);
+  code.hint(true);
   code.if();
   hostAddress(lower, address, entry);
   code.get(held);
@@ -207,6 +211,7 @@ export function lowerStore(lower: Lowering, addressValue: Value, value: Value, a
     code.get(held);
     code.call(slow);
     code.tee(status);
+    code.hint(false);
     code.if();
     code.get(status);
     around.refused!();
@@ -251,6 +256,7 @@ export function lowerUpdate(lower: Lowering, { address: addressValue, before, bo
   const wide = lock && type === "v128";
   const translateWrite = () => {
     const entry = lookUp(lower, address, bytes, {}, TlbEntry.writeTag);
+    code.hint(true);
     code.if("i32");
     hostAddress(lower, address, entry);
     code.else();
@@ -263,6 +269,7 @@ export function lowerUpdate(lower: Lowering, { address: addressValue, before, bo
   if (lock || around.giveUp !== undefined) {
     code.get(host);
     code.op("i32.eqz");
+    code.hint(false);
     code.if();
     slowProbeOf(lower, address, bytes, 0);
     translateWrite();
@@ -282,6 +289,7 @@ export function lowerUpdate(lower: Lowering, { address: addressValue, before, bo
   if (around.giveUp !== undefined) {
     code.get(host);
     code.op("i32.eqz");
+    code.hint(false);
     code.if();
     around.giveUp();
     code.end();

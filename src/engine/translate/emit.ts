@@ -178,6 +178,7 @@ export class RegionEmitter extends RegionFrame implements RegionSurroundings {
     code.get(parameter.vcpu);
     code.memory("i32.load", State.attention);
     code.op("i32.or");
+    code.hint(false);
     code.if();
     // What a lazy edge does not store has to be stored here.
     if (this.flow.isLazy(from, to)) this.#clean();
@@ -280,6 +281,7 @@ export class RegionEmitter extends RegionFrame implements RegionSurroundings {
     this.loadRegisters(opaque ? this.registers : writes);
     this.reloadTlb();
     code.get(this.status);
+    code.hint(false);
     code.if();
     code.get(this.status);
     code.i32(Ending.branch);

@@ -71,6 +71,7 @@ function guardPages(frame: RegionFrame): void {
   code.memory("i64.load", pagesOffset + PageGuard.base);
   code.op("i64.ne");
   code.op("i32.or");
+  code.hint(false);
   code.if();
   region.pages.forEach((page, index) => {
     if (page !== 0) comparePage(frame, page, index);

@@ -27,6 +27,7 @@ export function emitChain(frame: RegionFrame): void {
   code.get(parameter.vcpu);
   code.memory("i32.load", State.attention);
   code.op("i32.or");
+  code.hint(false);
   code.brIf(cold);
   low();
   low();
@@ -44,6 +45,7 @@ export function emitChain(frame: RegionFrame): void {
   code.memory("i64.load", JumpEntry.rip);
   code.get(frame.targetLocal);
   code.op("i64.ne");
+  code.hint(false);
   code.brIf(cold);
   code.get(parameter.vcpu);
   code.get(parameter.remaining);

@@ -334,6 +334,7 @@ export class RegionLowering extends FunctionLowering {
     if (this.#template?.flagBlocks.has(statement) === true) this.flush();
     if (this.#template?.registerBlocks.has(statement) === true) this.#keepOld();
     this.emit(statement.condition);
+    if (statement.then.at(-1)?.kind === "fault") code.hint(false);
     code.if();
     this.#inside(statement.then);
     if (statement.otherwise.length > 0) {
