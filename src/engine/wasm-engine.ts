@@ -297,6 +297,10 @@ export class WasmVcpu implements Vcpu {
   get translated(): number {
     return Number(this.#state.u64(State.translated));
   }
+  /** How often regions were entered otherwise than from a region. */
+  get regionEntries(): number {
+    return Number(this.#state.u64(State.regionEntries));
+  }
   get translation(): TranslatorStatistics | undefined {
     return this.#translator?.statistics;
   }

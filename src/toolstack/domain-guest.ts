@@ -182,6 +182,7 @@ export class DomainGuest implements Guest {
       regionInstructions,
       regionBytes,
       regionsDropped,
+      regionEntries,
       ...exits
     } = Counter;
     const count = (at: number): number => counters[at] ?? 0;
@@ -196,6 +197,7 @@ export class DomainGuest implements Guest {
         instructions: count(regionInstructions),
         bytes: count(regionBytes),
         dropped: count(regionsDropped),
+        entries: count(regionEntries),
       },
       exits: Object.fromEntries(Object.entries(exits).map(([name, at]) => [name, count(at)])),
     };

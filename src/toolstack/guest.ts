@@ -33,6 +33,8 @@ export interface GuestStatistics {
     readonly bytes: number;
     /** Regions given up because their code changed. */
     readonly dropped: number;
+    /** How often regions were entered otherwise than from a region. */
+    readonly entries: number;
   };
   /** Exits to the hypervisor by kind, where they are counted. */
   readonly exits: Readonly<Record<string, number>>;

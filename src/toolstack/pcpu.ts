@@ -35,6 +35,8 @@ export const Counter = {
   transitions: 6,
   /** Instructions executed in translated code. */
   translated: 7,
+  /** How often regions were entered otherwise than from a region. */
+  regionEntries: 12,
   /** Regions in use so far, guest instructions in them, bytes of WebAssembly, and regions whose code has changed. */
   regions: 8,
   regionInstructions: 9,

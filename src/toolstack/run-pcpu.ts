@@ -96,6 +96,7 @@ function countRuns(vcpu: WasmVcpu, counters: Float64Array): void {
     counters[Counter.instructions] = vcpu.retired;
     counters[Counter.transitions] = vcpu.transitions;
     counters[Counter.translated] = vcpu.translated;
+    counters[Counter.regionEntries] = vcpu.regionEntries;
     const { translation } = vcpu;
     if (translation !== undefined) {
       counters[Counter.regions] = translation.regions;

@@ -62,7 +62,7 @@ function session(mode: SessionMode, input: readonly string[] | undefined): Fixtu
       instructions: 0,
       transitions: 0,
       translated: 0,
-      translation: { regions: 0, instructions: 0, bytes: 0, dropped: 0 },
+      translation: { regions: 0, instructions: 0, bytes: 0, dropped: 0, entries: 0 },
       exits: {},
     }),
     registers: () => undefined,

@@ -99,6 +99,8 @@ export const State = {
   timeRate: reserve(4),
   /** Instructions that were executed in regions, for statistics. */
   translated: reserve(8),
+  /** How often regions were entered otherwise than from a region. */
+  regionEntries: reserve(8),
   /** ES … TR: base u64, limit u32 (bytes), selector u16, attributes u16 (as SegmentState). */
   segments: reserve(8 * 16, 16),
   gdtrBase: reserve(8),

@@ -143,7 +143,7 @@ async function attend(
       const share = ((100 * translated) / instructions).toFixed(1);
       say(
         `translated: ${share} % of the instructions, in ${translation.regions} regions of ${translation.instructions} instructions` +
-          ` (${(translation.bytes / 1e6).toFixed(1)} MB); ${translation.dropped} given up; ${transitions} transitions to JavaScript`,
+          ` (${(translation.bytes / 1e6).toFixed(1)} MB); ${translation.dropped} given up; ${translation.entries} entries from the interpreter, ${transitions} transitions to JavaScript`,
       );
     }
     const counts = Object.entries(exits).filter(([, count]) => count > 0);

@@ -93,6 +93,11 @@ function callRegion(d: DispatcherCode, to: { lookUp: Label; next: Label; ended: 
   slot();
   place();
   d.callRoutine(noteJump);
+  d.store(State.regionEntries, "i64", () => {
+    d.load64(State.regionEntries);
+    code.i64(1);
+    code.op("i64.add");
+  });
   code.get(locals.vcpu);
   code.get(locals.remaining);
   code.get(locals.linear);
