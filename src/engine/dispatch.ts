@@ -28,6 +28,12 @@ export const Handler = {
   hot: 7,
 } as const;
 
+/**
+ * Slots of the function table from here on are regions', those below are forms'. There are fewer than 10,000 forms: a guest that
+ * executes all of them does not reach it.
+ */
+export const firstRegionSlot = 1 << 14;
+
 /** Where an instruction's code is: the dispatcher's case, and for {@link Handler.form} the slot of the function table. */
 export interface Place {
   readonly handler: number;

@@ -1,5 +1,5 @@
 import type { Decoded } from "../x86/decode/decode.ts";
-import { Handler } from "./dispatch.ts";
+import { Handler, firstRegionSlot } from "./dispatch.ts";
 import type { Place } from "./dispatch.ts";
 import type { FormSlots } from "./code-cache.ts";
 import type { Row } from "../x86/decode/opcode-map.ts";
@@ -42,7 +42,7 @@ export class FormLibrary implements FormSlots {
     if (known !== 0) return known;
     const before = this.#hotSlots.get(description);
     if (before !== undefined) return before;
-    const slot = this.#next++;
+    const slot = this.#takeSlot();
     this.#hotSlots.set(description, slot);
     const { row, form } = description;
     this.#linker.link([{ slot, name: row.instruction.mnemonic, body: buildForm(row, form) }]);
@@ -70,8 +70,13 @@ export class FormLibrary implements FormSlots {
     return places;
   }
 
+  #takeSlot(): number {
+    if (this.#next === firstRegionSlot) throw new Error("there are more forms than slots for them");
+    return this.#next++;
+  }
+
   #add(key: number, row: Row, form: Form, missing: TableFunction[]): Place {
-    const slot = this.#next++;
+    const slot = this.#takeSlot();
     const place = { handler: Handler.form, form: slot };
     this.#places.set(key, place);
     this.#names.set(slot, formName(row, form));

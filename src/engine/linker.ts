@@ -5,6 +5,7 @@ import type { FunctionType } from "../wasm/types.ts";
 import { FunctionLowering } from "./lower/function.ts";
 import type { Surroundings } from "./lower/lowering.ts";
 import { directCalls } from "./calls.ts";
+import { firstRegionSlot } from "./dispatch.ts";
 import { wasmType } from "./lower/operations.ts";
 
 /** A function that answers for the platform: (vcpu, …i32) → i32. */
@@ -84,7 +85,7 @@ export class Linker {
     this.#pages = pages;
     this.#hosts = hosts;
     this.#implicit = implicit;
-    this.table = new WebAssembly.Table({ element: "anyfunc", initial: 1 << 14 });
+    this.table = new WebAssembly.Table({ element: "anyfunc", initial: 2 * firstRegionSlot });
   }
 
   /**

@@ -2,6 +2,7 @@ import type { Label } from "../../wasm/code.ts";
 import { SegmentField, State, segmentSlot } from "../../x86/state.ts";
 import { Return, hashShift } from "../dispatch.ts";
 import { DomainLayout, FetchEntry, HashEntry, VcpuLayout } from "../layout.ts";
+import { emitFetchEntry } from "../mmu/fetch-entry.ts";
 import { fetch } from "../mmu/fetch.ts";
 import { RecordField } from "../record.ts";
 import type { DispatcherCode } from "./code.ts";
@@ -27,15 +28,7 @@ export function lookUp(d: DispatcherCode, faulted: Label): void {
   code.end();
   // The fetch TLB: tag is page | mode.
   code.get(locals.linear);
-  code.i64(12n);
-  code.op("i64.shr_u");
-  code.op("i32.wrap_i64");
-  code.i32(VcpuLayout.fetchEntries - 1);
-  code.op("i32.and");
-  code.i32(Math.log2(FetchEntry.bytes));
-  code.op("i32.shl");
-  code.get(locals.vcpu);
-  code.op("i32.add");
+  emitFetchEntry(code, locals.vcpu);
   code.tee(locals.entry);
   code.memory("i64.load", VcpuLayout.fetchTlb + FetchEntry.tag);
   code.get(locals.linear);

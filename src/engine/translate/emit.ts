@@ -172,12 +172,7 @@ export class RegionEmitter extends RegionFrame implements RegionSurroundings {
       code.br(this.#labels.get(to)!);
       return;
     }
-    code.get(parameter.remaining);
-    code.i32(0);
-    code.op("i32.le_s");
-    code.get(parameter.vcpu);
-    code.memory("i32.load", State.attention);
-    code.op("i32.or");
+    this.mustStop();
     code.hint(false);
     code.if();
     // What a lazy edge does not store has to be stored here.

@@ -3,6 +3,7 @@
 import { State } from "../../x86/state.ts";
 import { interpret } from "../dispatch.ts";
 import { FetchEntry, VcpuLayout } from "../layout.ts";
+import { emitFetchEntry } from "../mmu/fetch-entry.ts";
 import { fetchFrame } from "../mmu/fetch.ts";
 import { notePage } from "../mmu/tlb.ts";
 import { parameter } from "./region-frame.ts";
@@ -103,15 +104,7 @@ function comparePage(frame: RegionFrame, page: number, index: number): void {
   };
   // The entry of the fetch TLB.
   linear();
-  code.i64(12n);
-  code.op("i64.shr_u");
-  code.op("i32.wrap_i64");
-  code.i32(VcpuLayout.fetchEntries - 1);
-  code.op("i32.and");
-  code.i32(Math.log2(FetchEntry.bytes));
-  code.op("i32.shl");
-  code.get(parameter.vcpu);
-  code.op("i32.add");
+  emitFetchEntry(code, parameter.vcpu);
   code.tee(entry);
   code.memory("i64.load", VcpuLayout.fetchTlb + FetchEntry.tag);
   linear();

@@ -60,7 +60,13 @@ export interface TranslationResult {
   readonly recordBytes: number;
   /** Names of the routines that the module imports. */
   readonly routines: readonly string[];
+  /** In the order of the job's; none where it could not be translated, whose code stays interpreted. */
   readonly regions: readonly RegionResult[];
+}
+
+/** The answer to a job that could not be translated. */
+export function untranslated(number: number): TranslationResult {
+  return { number, bytes: new Uint8Array(), recordBytes: 0, routines: [], regions: [] };
 }
 
 /** Makes modules of jobs. It keeps what it learns about forms. */

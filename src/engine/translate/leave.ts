@@ -21,12 +21,7 @@ export function emitChain(frame: RegionFrame): void {
     code.op("i32.wrap_i64");
   };
   const cold = code.block();
-  code.get(parameter.remaining);
-  code.i32(0);
-  code.op("i32.le_s");
-  code.get(parameter.vcpu);
-  code.memory("i32.load", State.attention);
-  code.op("i32.or");
+  frame.mustStop();
   code.hint(false);
   code.brIf(cold);
   low();

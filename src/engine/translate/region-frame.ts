@@ -218,6 +218,16 @@ export class RegionFrame {
     code.i32(context.recordsOffset + index * exitRecordBytes);
     code.op("i32.add");
   }
+  /** Leaves on the stack whether the budget is used up or somebody wants attention. */
+  mustStop(): void {
+    const { code } = this;
+    code.get(parameter.remaining);
+    code.i32(0);
+    code.op("i32.le_s");
+    code.get(parameter.vcpu);
+    code.memory("i32.load", State.attention);
+    code.op("i32.or");
+  }
   store32(slot: number, value: () => void): void {
     this.code.get(parameter.vcpu);
     value();

@@ -4,7 +4,7 @@ import type { Routine } from "../../ir/node.ts";
 import type { Code } from "../../wasm/code.ts";
 import { State } from "../../x86/state.ts";
 import type { CodeCache } from "../code-cache.ts";
-import { Handler } from "../dispatch.ts";
+import { Handler, firstRegionSlot } from "../dispatch.ts";
 import type { FormLibrary } from "../form-library.ts";
 import { buildForm } from "../forms.ts";
 import type { FormDescription } from "../forms.ts";
@@ -26,9 +26,6 @@ const reach = 2;
 /** Regions that one module has at most, and modules that may be in the making. */
 const batch = 24;
 const underWay = 2;
-
-/** Slots of the function table that are regions'; those below are forms'. */
-export const firstRegionSlot = 1 << 13;
 
 /** Whoever translates: here and now, or another thread. */
 export interface TranslationService {
@@ -238,7 +235,7 @@ export class Translator {
     const job = this.#jobs.get(result.number);
     this.#jobs.delete(result.number);
     if (job === undefined) return;
-    if (job.every(({ tracked }) => tracked.state === "dropped")) {
+    if (result.regions.length === 0 || job.every(({ tracked }) => tracked.state === "dropped")) {
       this.#abandon(job);
       return;
     }

@@ -6,8 +6,8 @@ import { parentPort } from "node:worker_threads";
 import type { MessagePort } from "node:worker_threads";
 import { assert } from "../../bits/errors.ts";
 import { theOpcodeMap } from "../../engine/opcodes.ts";
-import { RegionCompiler } from "../../engine/translate/job.ts";
-import type { TranslationJob } from "../../engine/translate/job.ts";
+import { RegionCompiler, untranslated } from "../../engine/translate/job.ts";
+import type { TranslationJob, TranslationResult } from "../../engine/translate/job.ts";
 
 /** Modules that are kept alive, so that V8 finds the code of those that a vCPU has yet to instantiate. */
 const keptModules = 64;
@@ -29,12 +29,22 @@ giveWay();
 const compiler = new RegionCompiler(theOpcodeMap().rows);
 const kept: WebAssembly.Module[] = [];
 
-function serve(client: MessagePort): void {
-  client.on("message", (job: TranslationJob) => {
+/** A mistake of ours in one guest's code must not end the others' translations: that code stays interpreted. */
+function translate(job: TranslationJob): TranslationResult {
+  try {
     const result = compiler.compile(job);
     // V8 shares the code of equal modules within a process: compiled here, it is there for the vCPU's thread.
     kept.push(new WebAssembly.Module(result.bytes));
     if (kept.length > keptModules) kept.shift();
+    return result;
+  } catch {
+    return untranslated(job.number);
+  }
+}
+
+function serve(client: MessagePort): void {
+  client.on("message", (job: TranslationJob) => {
+    const result = translate(job);
     client.postMessage(result, [result.bytes.buffer]);
   });
 }

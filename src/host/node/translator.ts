@@ -16,6 +16,8 @@ export function translatorLine(): MessagePort {
     const file = new URL(`./translator-worker${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url);
     worker = new Worker(file, { name: "translator" });
     worker.unref();
+    // Guests go on interpreted without it; an error that nobody hears would end the process.
+    worker.on("error", () => {});
     worker.on("exit", () => (worker = undefined));
   }
   const { port1, port2 } = new MessageChannel();
