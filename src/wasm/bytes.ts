@@ -68,6 +68,15 @@ export class ByteWriter {
     this.length += 4;
   }
 
+  /** Appends the bytes of `bytes` from `from` to `to`, a few. */
+  copy(bytes: Uint8Array, from: number, to: number): void {
+    this.#reserve(to - from);
+    const mine = this.#bytes;
+    let at = this.length;
+    for (let index = from; index < to; index++) mine[at++] = bytes[index]!;
+    this.length = at;
+  }
+
   append(bytes: Uint8Array): void {
     this.#reserve(bytes.length);
     this.#bytes.set(bytes, this.length);

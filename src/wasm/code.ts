@@ -13,12 +13,20 @@ export interface BranchHint {
   readonly likely: boolean;
 }
 
+/** Finished instructions that can be copied into functions: {@link Code.take}. */
+export interface Piece {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Where its hinted branches are, twice, plus one where the condition is likely. */
+  readonly hints: readonly number[];
+}
+
 /** The body of one function: its locals and its instructions. Branch targets are labels, not relative depths. */
 export class Code {
   readonly #code = new ByteWriter();
   readonly #locals: ValueType[] = [];
   readonly #parameters: number;
-  readonly #hints: BranchHint[] = [];
+  /** The offsets of hinted branches, twice, plus one where the condition is likely. */
+  #hints: number[] = [];
   #depth = 0;
   /** Instructions so far. */
   operations = 0;
@@ -202,13 +210,47 @@ export class Code {
 
   /** Says of the if or br_if that is emitted next whether it is nearly always taken, or nearly never. */
   hint(likely: boolean): void {
-    this.#hints.push({ at: this.#code.length, likely });
+    this.#hints.push(this.#code.length * 2 + Number(likely));
+  }
+
+  /** Constructs that are open. */
+  get depth(): number {
+    return this.#depth;
+  }
+
+  /** Takes the instructions out, as a piece, and begins anew with none. */
+  take(): Piece {
+    const piece = { bytes: this.#code.bytes(), hints: this.#hints };
+    this.clear();
+    return piece;
+  }
+  /** Begins anew with no instructions. */
+  clear(): void {
+    this.#code.length = 0;
+    this.#hints = [];
+    this.#depth = 0;
+  }
+
+  /**
+   * Copies a piece's bytes from `from` to `to`, whole instructions.
+   * @param hint The piece's hints that earlier copies have used. @returns the same for the next one.
+   */
+  copy({ bytes, hints }: Piece, from: number, to: number, hint: number): number {
+    const shift = this.#code.length - from;
+    this.#code.copy(bytes, from, to);
+    let next = hint;
+    for (; next < hints.length && hints[next]! < to * 2; next++) this.#hints.push(hints[next]! + shift * 2);
+    return next;
+  }
+  /** Says how many constructs the pieces that are copied have opened, or (negative) closed. */
+  deepen(constructs: number): void {
+    this.#depth += constructs;
   }
 
   /** The hints, by byte offset from the beginning of the function's body. */
   get hints(): readonly BranchHint[] {
     const before = this.#localDeclarations().length;
-    return this.#hints.map(({ at, likely }) => ({ at: at + before, likely }));
+    return this.#hints.map((hint) => ({ at: (hint >> 1) + before, likely: (hint & 1) !== 0 }));
   }
 
   /** The size of the instructions so far, in bytes. */

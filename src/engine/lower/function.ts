@@ -313,12 +313,15 @@ export class FunctionLowering implements Lowering {
     this.callWith(routine, () => parameters.forEach((parameter) => this.emit(parameter)));
     results.toReversed().forEach((result) => this.define(result, () => {}));
   }
+  protected callRoutine(routine: Routine): void {
+    this.code.call(this.around.routine(routine));
+  }
   /** As {@link call}, leaving the results on the stack. */
   callWith(routine: Routine, parameters: () => void): void {
     const { code, around } = this;
     code.get(around.vcpu);
     parameters();
-    code.call(around.routine(routine));
+    this.callRoutine(routine);
     if (!routine.faults) return;
     // Results, then the status on top.
     const status = this.temporary("i32");

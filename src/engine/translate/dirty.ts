@@ -5,20 +5,20 @@
  * reach as well. Inside a loop it stays in its local, and everything that may be unwritten in the loop counts as such there.
  */
 
+import { noRegisters, union, without } from "./register-set.ts";
+import type { RegisterSet } from "./register-set.ts";
 import type { ControlFlow, Region, RegionInstruction } from "./region.ts";
 import type { Shape } from "./structure.ts";
 import type { Usage } from "./usage.ts";
 
 export interface RegisterFlow {
   /** By block: registers that may differ from memory when control comes over a lazy edge. */
-  dirtyAt(block: number): ReadonlySet<number>;
+  dirtyAt(block: number): RegisterSet;
   /** By block: registers that have to be in their locals there. */
-  liveAt(block: number): ReadonlySet<number>;
+  liveAt(block: number): RegisterSet;
   /** Whether an edge leaves registers as they are, to be stored later. */
   isLazy(from: number, to: number): boolean;
 }
-
-type Sets = Map<number, Set<number>>;
 
 /** The innermost loop of each block, named by its head. */
 function innermostLoops(
@@ -46,6 +46,22 @@ function innermostLoops(
   return innermost;
 }
 
+/** A way out of a block, and the registers that the block has written or replaced before it. */
+interface Edge {
+  readonly to: number;
+  readonly lazy: boolean;
+  readonly writes: RegisterSet;
+  readonly replaces: RegisterSet;
+}
+
+interface BlockFlow {
+  readonly edges: readonly Edge[];
+  /** Registers whose values matter at the block's beginning, whatever follows it. */
+  readonly reads: RegisterSet;
+  dirty: RegisterSet;
+  live: RegisterSet;
+}
+
 export function registerFlow(
   region: Region,
   shape: Shape,
@@ -58,49 +74,47 @@ export function registerFlow(
     if (kind === "inline") return true;
     return kind !== "dispatch" && loops.has(from) && loops.get(from) === loops.get(to);
   };
-  const dirty: Sets = new Map();
-  const live: Sets = new Map();
-  for (const block of region.blocks.keys()) {
-    dirty.set(block, new Set());
-    live.set(block, new Set());
+  const flows = new Map<number, BlockFlow>();
+  for (const [block, { instructions, next }] of region.blocks) {
+    let [reads, writes, replaces] = [noRegisters, noRegisters, noRegisters];
+    const edges: Edge[] = [];
+    for (const instruction of instructions) {
+      const used = usage(instruction);
+      reads = union(reads, without(used.reads, replaces));
+      // What it writes before it branches is dirty there; what it replaces it may replace behind the branch.
+      writes = union(writes, used.writes);
+      for (const to of control.targets(instruction)) edges.push({ to, lazy: isLazy(block, to), writes, replaces });
+      replaces = union(replaces, used.replaces);
+    }
+    if (next !== undefined && region.blocks.has(next))
+      edges.push({ to: next, lazy: isLazy(block, next), writes, replaces });
+    flows.set(block, { edges, reads, dirty: noRegisters, live: noRegisters });
   }
-  const addAll = (to: Set<number>, from: Iterable<number>): boolean => {
-    const before = to.size;
-    for (const each of from) to.add(each);
-    return to.size > before;
-  };
   // Forward: what may be dirty at the beginning of each block.
   for (let changed = true; changed;) {
     changed = false;
-    for (const [block, { instructions, next }] of region.blocks) {
-      const now = new Set(dirty.get(block));
-      const flow = (to: number | undefined) => {
-        if (to !== undefined && region.blocks.has(to) && isLazy(block, to))
-          changed = addAll(dirty.get(to)!, now) || changed;
-      };
-      for (const instruction of instructions) {
-        // What it writes before it branches is dirty there.
-        addAll(now, usage(instruction).writes);
-        control.targets(instruction).forEach(flow);
+    for (const { edges, dirty } of flows.values()) {
+      for (const { to, lazy, writes } of edges) {
+        if (!lazy) continue;
+        const flow = flows.get(to)!;
+        const now = union(flow.dirty, union(dirty, writes));
+        changed ||= now !== flow.dirty;
+        flow.dirty = now;
       }
-      flow(next);
     }
   }
   // Backward: what has to be there. A register that may be dirty has to be, since it will be stored.
-  const order = [...region.blocks].toReversed();
+  const order = [...flows.values()].toReversed();
+  for (const flow of order) flow.live = union(flow.reads, flow.dirty);
   for (let changed = true; changed;) {
     changed = false;
-    for (const [block, { instructions, next }] of order) {
-      const now = new Set(next === undefined ? [] : live.get(next));
-      for (const instruction of instructions.toReversed()) {
-        for (const target of control.targets(instruction)) addAll(now, live.get(target)!);
-        const { reads, replaces } = usage(instruction);
-        for (const each of replaces) now.delete(each);
-        addAll(now, reads);
+    for (const flow of order) {
+      for (const { to, replaces } of flow.edges) {
+        const now = union(flow.live, without(flows.get(to)!.live, replaces));
+        changed ||= now !== flow.live;
+        flow.live = now;
       }
-      addAll(now, dirty.get(block)!);
-      changed = addAll(live.get(block)!, now) || changed;
     }
   }
-  return { dirtyAt: (block) => dirty.get(block)!, liveAt: (block) => live.get(block)!, isLazy };
+  return { dirtyAt: (block) => flows.get(block)!.dirty, liveAt: (block) => flows.get(block)!.live, isLazy };
 }

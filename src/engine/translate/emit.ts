@@ -1,39 +1,32 @@
 import { Ending } from "../../ir/node.ts";
-import type { Code, Label } from "../../wasm/code.ts";
+import type { Label } from "../../wasm/code.ts";
 import { State } from "../../x86/state.ts";
 import { interpret } from "../dispatch.ts";
 import { formType } from "../linker.ts";
 import { RecordField } from "../record.ts";
 import { dynamicStatus, packExit } from "./exit-word.ts";
-import { fieldReader } from "./fields.ts";
+import type { PendingFlags } from "./fused.ts";
 import { emitPrologue } from "./guard.ts";
 import { emitChain, emitOut } from "./leave.ts";
-import { RegionLowering } from "./lower-instruction.ts";
-import type { RegionSurroundings } from "./region-surroundings.ts";
-import { RegionFrame, parameter } from "./region-frame.ts";
-import type { EmissionContext } from "./region-frame.ts";
-import type { Region, RegionBlock, RegionInstruction } from "./region.ts";
+import { Local, parameter } from "./locals.ts";
+import { resolve } from "./passage.ts";
+import type { Passage, Task } from "./passage.ts";
+import { RegionFrame } from "./region-frame.ts";
+import { flagRegisters, intersects, maskOf, union } from "./register-set.ts";
+import type { RegionBlock, RegionInstruction } from "./region.ts";
 import { root } from "./structure.ts";
 
 /** Emits a region as one function. */
-export class RegionEmitter extends RegionFrame implements RegionSurroundings {
-  readonly #lower: RegionLowering;
+export class RegionEmitter extends RegionFrame {
   readonly #labels = new Map<number, Label>();
   readonly #loops = new Map<number, Label>();
   #dispatch!: Label;
   #out!: Label;
   #chain!: Label;
+  /** What set the flags that no code has computed yet. */
+  #pending: PendingFlags | undefined;
   /** The instruction that is being emitted, its block, and how many of the block's come with or behind it. */
   #at!: { readonly block: number; readonly instruction: RegionInstruction; readonly left: number };
-
-  constructor(code: Code, region: Region, context: EmissionContext) {
-    super(code, region, context);
-    this.#lower = new RegionLowering(code, this);
-  }
-
-  pageOffset(): number {
-    return Math.floor(this.#at.instruction.offset / 4096) * 4096;
-  }
 
   /** @returns the instructions of which the exit records are to be copies, in their order. */
   emit(): readonly RegionInstruction[] {
@@ -48,11 +41,63 @@ export class RegionEmitter extends RegionFrame implements RegionSurroundings {
     code.end();
     emitChain(this);
     code.end();
-    emitOut(this, this.#lower);
+    emitOut(this, (pending) => this.#compute(pending));
+    this.declareLocals();
     return this.exits;
   }
 
   // What instructions ask for.
+
+  /** Copies code, doing what is to be done in its midst. */
+  #play({ piece, steps, dirtied, pending, locals }: Passage): void {
+    const code = this.code;
+    this.needLocals(locals);
+    let [from, hint] = [0, 0];
+    for (const step of steps) {
+      hint = code.copy(piece, from, step.at, hint);
+      from = step.at;
+      this.dirty = union(this.dirty, step.dirtied);
+      this.#pending = step.pending;
+      code.deepen(step.depth);
+      this.#do(step.task);
+      code.deepen(-step.depth);
+    }
+    code.copy(piece, from, piece.bytes.length, hint);
+    this.dirty = union(this.dirty, dirtied);
+    this.#pending = pending;
+  }
+  #do(task: Task): void {
+    switch (task.kind) {
+      case "exit":
+        this.#exit(task.status);
+        return;
+      case "goTo":
+        if (task.place === "target") this.#goToTarget();
+        else this.#goTo(resolve(task.place, this.#at.instruction));
+        return;
+      case "address":
+        this.address(resolve(task.place, this.#at.instruction));
+        return;
+      case "call":
+        this.code.call(this.routine(task.routine));
+        return;
+    }
+  }
+
+  /** Computes flags in their canonical form. */
+  #compute(pending: PendingFlags): void {
+    this.#play(this.context.flags(pending));
+  }
+  /** Computes pending flags. */
+  #flush(): void {
+    if (this.#pending !== undefined) this.#compute(this.#pending);
+  }
+  /** The same on a path of its own: others still have them pending. */
+  #flushHere(): void {
+    const pending = this.#pending;
+    this.#flush();
+    this.#pending = pending;
+  }
 
   /** Ends the instruction with a status, or with the one in the local. */
   #exit(status: number): void {
@@ -67,45 +112,26 @@ export class RegionEmitter extends RegionFrame implements RegionSurroundings {
         status,
       }),
     );
-    code.set(this.exitWord);
-    const { pending } = this.#lower;
-    code.i64(this.maskOf(pending === undefined ? this.dirty : [...this.dirty, State.ccAux, State.ccResult]));
-    code.set(this.exitMask);
+    code.set(Local.exitWord);
+    code.i64(maskOf(this.#pending === undefined ? this.dirty : union(this.dirty, flagRegisters)));
+    code.set(Local.exitMask);
     code.br(this.#out);
   }
   /** The number of what is pending, for the way out. */
   #pendingKind(): number {
-    const { pending } = this.#lower;
-    if (pending === undefined) return 0;
-    const kind = this.flagKind(pending);
+    if (this.#pending === undefined) return 0;
+    const kind = this.flagKind(this.#pending);
     if (kind !== undefined) return kind;
-    this.#lower.flushHere();
+    this.#flushHere();
     return 0;
   }
-  leave(ending: Ending): void {
-    if (!this.#lower.leaveAs(ending)) this.#exit(ending);
-  }
-  leaveWith(local: number): void {
-    this.code.get(local);
-    this.refused();
-  }
-  faulted(): void {
-    this.#exit(Ending.fault);
-  }
-  refused(): void {
-    this.code.set(this.status);
-    this.#exit(dynamicStatus);
-  }
-  giveUp(): void {
-    this.#exit(interpret);
-  }
 
-  goToTarget(): void {
+  #goToTarget(): void {
     const code = this.code;
     this.#giveBack();
     for (const offset of this.control.targets(this.#at.instruction)) {
-      code.get(this.targetLocal);
-      code.get(this.pageLocal);
+      code.get(Local.target);
+      code.get(Local.page);
       code.i64(offset);
       code.op("i64.add");
       code.op("i64.eq");
@@ -118,8 +144,8 @@ export class RegionEmitter extends RegionFrame implements RegionSurroundings {
   }
   /** Makes memory true on this path, which leads away from code that is emitted after it. */
   #clean(): void {
-    const dirty = new Set(this.dirty);
-    this.#lower.flushHere();
+    const { dirty } = this;
+    this.#flushHere();
     this.storeDirty();
     this.dirty = dirty;
   }
@@ -135,37 +161,35 @@ export class RegionEmitter extends RegionFrame implements RegionSurroundings {
   }
 
   #leaveTo(offset: number): void {
-    const code = this.code;
-    code.get(this.pageLocal);
-    code.i64(BigInt(offset));
-    code.op("i64.add");
-    code.set(this.targetLocal);
-    code.br(this.#chain);
+    this.address(offset);
+    this.code.set(Local.target);
+    this.code.br(this.#chain);
   }
 
-  goTo(offset: number): void {
+  #goTo(offset: number): void {
     this.#giveBack();
-    if (!this.region.blocks.has(offset)) {
-      this.#clean();
-      this.#leaveTo(offset);
+    if (this.region.blocks.has(offset)) {
+      this.#edge(this.#at.block, offset);
       return;
     }
-    this.#edge(this.#at.block, offset);
+    this.#clean();
+    this.#leaveTo(offset);
   }
 
   #edge(from: number, to: number): void {
     const code = this.code;
     const kind = this.shape.edge(from, to);
     if (kind === "inline") {
-      const [at, dirty] = [this.#at, new Set(this.dirty)];
-      this.#lower.apart(() => this.#tree(to));
+      const [at, dirty, pending] = [this.#at, this.dirty, this.#pending];
+      this.#tree(to);
       this.#at = at;
       this.dirty = dirty;
+      this.#pending = pending;
       return;
     }
     if (this.flow.isLazy(from, to)) {
-      const dirty = new Set(this.dirty);
-      this.#lower.flushHere();
+      const { dirty } = this;
+      this.#flushHere();
       this.dirty = dirty;
     } else this.#clean();
     if (kind === "forward") {
@@ -184,7 +208,7 @@ export class RegionEmitter extends RegionFrame implements RegionSurroundings {
       return;
     }
     code.i32(this.shape.dispatched.indexOf(to));
-    code.set(this.dispatchCase);
+    code.set(Local.dispatchCase);
     code.br(this.#dispatch);
   }
 
@@ -195,10 +219,10 @@ export class RegionEmitter extends RegionFrame implements RegionSurroundings {
     const isLoop = this.shape.loopHeads.has(node) && node !== root;
     // Those who come round again bring no pending flags.
     if (isLoop) {
-      this.#lower.flush();
+      this.#flush();
       this.#loops.set(node, code.loop());
     }
-    if (isLoop || this.#labels.has(node)) this.dirty = new Set(this.flow.dirtyAt(node));
+    if (isLoop || this.#labels.has(node)) this.dirty = this.flow.dirtyAt(node);
     this.#within(node, this.shape.merges.get(node) ?? []);
     if (isLoop) code.end();
   }
@@ -214,13 +238,13 @@ export class RegionEmitter extends RegionFrame implements RegionSurroundings {
     this.#labels.set(merge, this.code.block());
     this.#within(node, rest);
     this.code.end();
-    this.#lower.pending = undefined;
+    this.#pending = undefined;
     this.#tree(merge);
   }
 
   #table(): void {
     const labels = this.shape.dispatched.map((node) => this.#labels.get(node)!);
-    this.code.get(this.dispatchCase);
+    this.code.get(Local.dispatchCase);
     this.code.brTable(labels, labels[0]!);
   }
 
@@ -232,14 +256,13 @@ export class RegionEmitter extends RegionFrame implements RegionSurroundings {
     code.set(parameter.remaining);
     instructions.forEach((instruction, index) => {
       this.#at = { block: node, instruction, left: instructions.length - index };
-      const template = this.context.template(instruction);
-      if (template.inline) this.#lower.lower(template, fieldReader(this.context.view, instruction.record));
+      if (this.context.known(instruction).template.inline) this.#play(this.context.passage(instruction, this.#pending));
       else this.#call(instruction);
     });
     const last = instructions.at(-1)!;
     if (next === undefined) {
       // Its semantics has left; what is behind it cannot be reached.
-      if (this.context.template(last).inline) {
+      if (this.context.known(last).template.inline) {
         code.op("unreachable");
         return;
       }
@@ -255,16 +278,14 @@ export class RegionEmitter extends RegionFrame implements RegionSurroundings {
     this.#leaveTo(next);
   }
 
-  /** Has the interpreter's function do what is too long for a region. */
-
   /** Has the interpreter's function do what is too long for a region. Registers that it does not know stay as they are. */
   #call(instruction: RegionInstruction): void {
     const code = this.code;
     const { callees } = this.context;
-    const { opaque } = this.context.template(instruction);
-    const { reads, writes } = this.usage(instruction);
-    const seen = opaque ? [...this.registers] : [...reads, ...writes];
-    if (opaque || seen.includes(State.ccAux) || seen.includes(State.ccResult)) this.#lower.flush();
+    const { template, usage } = this.context.known(instruction);
+    const { opaque } = template;
+    const seen = opaque ? this.registers : union(usage.reads, usage.writes);
+    if (opaque || intersects(seen, flagRegisters)) this.#flush();
     this.storeThese(seen);
     this.leaveFor(instruction, this.#at.left - 1);
     code.get(parameter.vcpu);
@@ -272,19 +293,19 @@ export class RegionEmitter extends RegionFrame implements RegionSurroundings {
     this.recordAddress(this.exitRecord(instruction));
     code.memory("i32.load16_u", RecordField.form);
     code.callIndirect(callees.module.type(formType));
-    code.set(this.status);
-    this.loadRegisters(opaque ? this.registers : writes);
+    code.set(Local.status);
+    this.loadRegisters(opaque ? this.registers : usage.writes);
     this.reloadTlb();
-    code.get(this.status);
+    code.get(Local.status);
     code.hint(false);
     code.if();
-    code.get(this.status);
+    code.get(Local.status);
     code.i32(Ending.branch);
     code.op("i32.eq");
     code.if();
     code.get(parameter.vcpu);
     code.memory("i64.load", State.rip);
-    code.set(this.targetLocal);
+    code.set(Local.target);
     this.#clean();
     this.#giveBack();
     code.br(this.#chain);

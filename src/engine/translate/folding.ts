@@ -2,6 +2,8 @@ import type { Slot, Value } from "../../ir/node.ts";
 import { conversions, evaluateOperation } from "../../ir/operations.ts";
 import { bitsOf } from "../../ir/types.ts";
 import { State } from "../../x86/state.ts";
+import type { Place } from "./passage.ts";
+import { placeNumber } from "./template.ts";
 import type { Template } from "./template.ts";
 
 /** A number of the instruction that is being lowered. */
@@ -36,6 +38,8 @@ export class Folding {
       case "const":
         return value.value;
       case "field":
+        // Code that is copied to other places must not know this one.
+        if (this.#template?.positional === false && placeNumber(value) !== undefined) return value;
         return BigInt.asUintN(bitsOf[value.type], this.#field(value.name));
       case "operation":
       case "convert":
@@ -108,15 +112,23 @@ export class Folding {
     return Number(folded);
   }
 
-  /** The offset from this instruction's page that a value is, if it is one. */
-  relative(value: Value): number | undefined {
+  /** The place in code whose address a value is, if it is one. */
+  place(value: Value): Place | undefined {
+    if (value.type !== "i64") return undefined;
+    if (value.kind === "operation" && value.name === "add") {
+      const from = placeNumber(value.operands[1]!);
+      const page = from === undefined ? undefined : this.place(value.operands[0]!);
+      if (from !== undefined && page?.from === "page") return { from, offset: page.offset };
+    }
     const folded = this.fold(value);
     if (typeof folded === "bigint") return undefined;
-    if (folded.kind === "get") return this.slot(folded.slot) === State.ripPage ? 0 : undefined;
+    if (folded.kind === "get")
+      return this.slot(folded.slot) === State.ripPage ? { from: "page", offset: 0 } : undefined;
     if (folded.kind !== "operation" || folded.name !== "add") return undefined;
-    const [base, offset] = folded.operands as [Value, Value];
-    const constant = this.fold(offset);
-    if (base.kind !== "get" || this.slot(base.slot) !== State.ripPage || typeof constant !== "bigint") return undefined;
-    return Number(BigInt.asIntN(64, constant));
+    const [base, addend] = folded.operands as [Value, Value];
+    const [place, constant] = [this.place(base), this.fold(addend)];
+    if (place === undefined || typeof constant !== "bigint") return undefined;
+    const offset = place.offset + Number(BigInt.asIntN(64, constant));
+    return Number.isSafeInteger(offset) ? { from: place.from, offset } : undefined;
   }
 }

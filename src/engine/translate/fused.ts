@@ -15,6 +15,11 @@ export interface FlagSource {
   readonly exact: boolean;
 }
 
+/** Flags that no code has computed yet. There is one object for each kind of source, and its number is above 0. */
+export interface PendingFlags extends FlagSource {
+  readonly key: number;
+}
+
 /** An expression over parameters that stand for the operands of the flags' form. */
 export interface Expression {
   readonly body: Block;
@@ -71,6 +76,17 @@ export function flagKey({ form, types, exact }: FlagSource): number {
     key = key * 8 + (type === undefined ? 0 : typeNumbers[type]);
   }
   return key;
+}
+const pendingKinds = new Map<number, PendingFlags>();
+
+export function pendingFlags(source: FlagSource): PendingFlags {
+  const key = flagKey(source);
+  let pending = pendingKinds.get(key);
+  if (pending === undefined) {
+    pending = { ...source, key };
+    pendingKinds.set(key, pending);
+  }
+  return pending;
 }
 function parametersOf(ir: Builder, source: FlagSource): Value[] {
   const parameters = source.types.map((type, index) => ir.parameter(type, index));

@@ -6,7 +6,7 @@ import { FetchEntry, VcpuLayout } from "../layout.ts";
 import { emitFetchEntry } from "../mmu/fetch-entry.ts";
 import { fetchFrame } from "../mmu/fetch.ts";
 import { notePage } from "../mmu/tlb.ts";
-import { parameter } from "./region-frame.ts";
+import { Local, parameter } from "./locals.ts";
 import type { RegionFrame } from "./region-frame.ts";
 
 /**
@@ -28,7 +28,7 @@ export function emitPrologue(frame: RegionFrame): void {
   code.get(parameter.rip);
   code.i64(-4096n);
   code.op("i64.and");
-  code.set(frame.pageLocal);
+  code.set(Local.page);
   const entered = code.block();
   const labels = entries.map(() => code.block()).toReversed();
   if (entries.length > 1) {
@@ -39,10 +39,10 @@ export function emitPrologue(frame: RegionFrame): void {
     code.end();
     const page = Math.floor(offset / 4096);
     if (page !== 0) {
-      code.get(frame.pageLocal);
+      code.get(Local.page);
       code.i64(-page * 4096);
       code.op("i64.add");
-      code.set(frame.pageLocal);
+      code.set(Local.page);
     }
     frame.loadRegisters(frame.flow.liveAt(offset));
     code.br(entered);
@@ -51,7 +51,7 @@ export function emitPrologue(frame: RegionFrame): void {
   if (region.pages.length > 1) guardPages(frame);
   // The dispatcher's case is the entry's number.
   code.get(parameter.entry);
-  code.set(frame.dispatchCase);
+  code.set(Local.dispatchCase);
 }
 
 /** The other pages must still lead to the frames that the region was made of. Seldom is that to be looked up. */
@@ -67,7 +67,7 @@ function guardPages(frame: RegionFrame): void {
   code.global(recordsGlobal);
   code.memory("i32.load", pagesOffset + PageGuard.generation);
   code.op("i32.ne");
-  code.get(frame.pageLocal);
+  code.get(Local.page);
   code.global(recordsGlobal);
   code.memory("i64.load", pagesOffset + PageGuard.base);
   code.op("i64.ne");
@@ -78,14 +78,14 @@ function guardPages(frame: RegionFrame): void {
     if (page !== 0) comparePage(frame, page, index);
   });
   code.global(recordsGlobal);
-  code.get(frame.pageLocal);
+  code.get(Local.page);
   code.memory("i64.store", pagesOffset + PageGuard.base);
   code.global(recordsGlobal);
   current();
   if ((region.mode & 8) === 0) {
     // What ring 0 executes in the user's half of the address space depends on CR3 after all: it is looked up each time.
     code.i32(0);
-    code.get(frame.pageLocal);
+    code.get(Local.page);
     code.i64(0);
     code.op("i64.lt_s");
     code.op("select");
@@ -96,9 +96,9 @@ function guardPages(frame: RegionFrame): void {
 
 function comparePage(frame: RegionFrame, page: number, index: number): void {
   const { code, region, context } = frame;
-  const entry = frame.dispatchCase;
+  const entry = Local.dispatchCase;
   const linear = () => {
-    code.get(frame.pageLocal);
+    code.get(Local.page);
     code.i64(page * 4096);
     code.op("i64.add");
   };
@@ -118,13 +118,13 @@ function comparePage(frame: RegionFrame, page: number, index: number): void {
   // A page that cannot be fetched from is no reason for a fault yet: CR2 stays.
   code.get(parameter.vcpu);
   code.memory("i64.load", State.cr2);
-  code.set(frame.targetLocal);
+  code.set(Local.target);
   code.get(parameter.vcpu);
   linear();
   code.call(frame.routine(fetchFrame));
   code.op("drop");
   code.get(parameter.vcpu);
-  code.get(frame.targetLocal);
+  code.get(Local.target);
   code.memory("i64.store", State.cr2);
   code.end();
   code.global(context.recordsGlobal);

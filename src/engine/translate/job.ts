@@ -4,7 +4,6 @@ import type { SlowFunctions } from "../lower/lowering.ts";
 import { describeForm } from "../forms.ts";
 import type { FormDescription } from "../forms.ts";
 import { buildForm } from "../forms.ts";
-import { directCalls } from "../calls.ts";
 import type { Routine } from "../../ir/node.ts";
 import { regionType, routineType } from "../linker.ts";
 import { fetchFrame } from "../mmu/fetch.ts";
@@ -16,11 +15,14 @@ import { ModuleBuilder } from "../../wasm/module.ts";
 import type { Row } from "../../x86/decode/opcode-map.ts";
 import { RegionEmitter } from "./emit.ts";
 import { exitRecordBytes } from "./exit-word.ts";
+import type { PendingFlags } from "./fused.ts";
 import { pageGuardBytes } from "./guard.ts";
+import { KnownInstructions, passageOf } from "./known-instructions.ts";
+import type { Passage } from "./passage.ts";
+import { Recorder } from "./recorder.ts";
 import { formBlocks, readInstruction } from "./region.ts";
 import type { RegionInstruction } from "./region.ts";
 import { analyse } from "./template.ts";
-import type { Template } from "./template.ts";
 
 /** A region to be translated. */
 export interface RegionJob {
@@ -73,20 +75,30 @@ export function untranslated(number: number): TranslationResult {
 export class RegionCompiler {
   readonly #rows: readonly Row[];
   readonly #forms = new Map<number, FormDescription>();
-  readonly #templates = new Map<number, Template>();
+  readonly #instructions = new Map<number, KnownInstructions>();
+  readonly #flags = new Map<number, Passage>();
+  readonly #recorder = new Recorder(slow);
 
   constructor(rows: readonly Row[]) {
     this.#rows = rows;
   }
 
-  template(key: number): Template {
-    let template = this.#templates.get(key);
-    if (template === undefined) {
+  #known(key: number): KnownInstructions {
+    let known = this.#instructions.get(key);
+    if (known === undefined) {
       const { row, form } = this.#form(key);
-      template = analyse(buildForm(row, form));
-      this.#templates.set(key, template);
+      known = new KnownInstructions(analyse(buildForm(row, form)));
+      this.#instructions.set(key, known);
     }
-    return template;
+    return known;
+  }
+  #computation(pending: PendingFlags): Passage {
+    let passage = this.#flags.get(pending.key);
+    if (passage === undefined) {
+      passage = this.#recorder.flags(pending);
+      this.#flags.set(pending.key, passage);
+    }
+    return passage;
   }
   #form(key: number): FormDescription {
     let form = this.#forms.get(key);
@@ -102,11 +114,8 @@ export class RegionCompiler {
     module.importMemory("env", "memory", { minimum: memoryPages, maximum: memoryPages, shared: true });
     module.importTable("env", "table", { minimum: 1 });
     const recordsGlobal = module.importGlobal("constant", "records", "i32");
-    const slowIndex = new Map(slowFunctions.map(({ name, type }) => [name, module.importFunction("slow", name, type)]));
-    const slow: SlowFunctions = {
-      load: (type, access) => slowIndex.get(slowFunctionName("load", type, access) ?? ""),
-      store: (type, access) => slowIndex.get(slowFunctionName("store", type, access) ?? ""),
-    };
+    // Code knows them by their numbers: they come first.
+    for (const { name, type } of slowFunctions) module.importFunction("slow", name, type);
     const routines = new Map<Routine, number>();
     for (const routine of this.#routines(regions))
       routines.set(routine, module.importFunction("routine", routine.name, routineType(routine)));
@@ -125,6 +134,7 @@ export class RegionCompiler {
       const instructions: RegionInstruction[] = Array.from(job.forms, (key, index) =>
         readInstruction(view, index * recordBytes, job.pages[index]!, this.#form(key)),
       );
+      const known = Array.from(job.forms, (key, index) => this.#known(key).find(view, index * recordBytes));
       const pages = [...new Set(job.pages)];
       const region = {
         mode: job.mode,
@@ -138,9 +148,10 @@ export class RegionCompiler {
       const index = module.function(regionType, (code) => {
         exits = new RegionEmitter(code, region, {
           callees,
-          slow,
-          template: ({ form }) => this.template(form.key),
-          view,
+          known: ({ record }) => known[record / recordBytes]!,
+          passage: ({ record }, pending) =>
+            passageOf(known[record / recordBytes]!, this.#recorder, pending, view, record),
+          flags: (pending) => this.#computation(pending),
           recordsGlobal,
           recordsOffset: exitsAt,
           pagesOffset: guard,
@@ -164,13 +175,18 @@ export class RegionCompiler {
     const routines = new Set<Routine>(regionRoutines);
     for (const { forms } of regions) {
       for (const key of new Set(forms)) {
-        const { inline, body } = this.template(key);
-        if (inline) for (const routine of directCalls(body).routines) routines.add(routine);
+        for (const routine of this.#known(key).routines) routines.add(routine);
       }
     }
     return routines;
   }
 }
+
+const slowIndex = new Map(slowFunctions.map(({ name }, index) => [name, index]));
+const slow: SlowFunctions = {
+  load: (type, access) => slowIndex.get(slowFunctionName("load", type, access) ?? ""),
+  store: (type, access) => slowIndex.get(slowFunctionName("store", type, access) ?? ""),
+};
 
 /** What any region may call. */
 export const regionRoutines: readonly Routine[] = [fetchFrame, notePage, slowLoad, slowProbe, slowStore, meetsCode];

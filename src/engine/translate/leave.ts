@@ -6,18 +6,18 @@ import { interpret } from "../dispatch.ts";
 import { JumpEntry, VcpuLayout, jumpShift } from "../layout.ts";
 import { regionType } from "../linker.ts";
 import { dynamicStatus, emitExitField, exitRecordBytes, pageBias } from "./exit-word.ts";
-import type { RegionLowering } from "./lower-instruction.ts";
-import { parameter } from "./region-frame.ts";
+import type { PendingFlags } from "./fused.ts";
+import { Local, parameter } from "./locals.ts";
 import type { RegionFrame } from "./region-frame.ts";
 
 /** Goes on at `target`: in the region that a jump cache knows, or by way of the dispatcher. */
 export function emitChain(frame: RegionFrame): void {
   const code = frame.code;
   const { callees } = frame.context;
-  const entry = frame.dispatchCase;
+  const entry = Local.dispatchCase;
   const user = (frame.region.mode & 8) !== 0;
   const low = () => {
-    code.get(frame.targetLocal);
+    code.get(Local.target);
     code.op("i32.wrap_i64");
   };
   const cold = code.block();
@@ -38,13 +38,13 @@ export function emitChain(frame: RegionFrame): void {
   code.op("i32.add");
   code.tee(entry);
   code.memory("i64.load", JumpEntry.rip);
-  code.get(frame.targetLocal);
+  code.get(Local.target);
   code.op("i64.ne");
   code.hint(false);
   code.brIf(cold);
   code.get(parameter.vcpu);
   code.get(parameter.remaining);
-  code.get(frame.targetLocal);
+  code.get(Local.target);
   code.get(entry);
   code.memory("i32.load", JumpEntry.entry);
   code.get(entry);
@@ -52,28 +52,28 @@ export function emitChain(frame: RegionFrame): void {
   code.returnCallIndirect(callees.module.type(regionType));
   code.end();
   code.get(parameter.vcpu);
-  code.get(frame.targetLocal);
+  code.get(Local.target);
   code.memory("i64.store", State.rip);
   frame.store32(State.dispatchRemaining, () => code.get(parameter.remaining));
   code.i32(Ending.branch);
   code.return();
 }
 
-/** Leaves as the exit word says: as if its record had said so. */
-export function emitOut(frame: RegionFrame, lower: RegionLowering): void {
+/** Leaves as the exit word says: as if its record had said so. `flags` computes flags that were pending. */
+export function emitOut(frame: RegionFrame, flags: (pending: PendingFlags) => void): void {
   const code = frame.code;
-  computeFlags(frame, lower);
+  computeFlags(frame, flags);
   frame.storeMasked();
   frame.store32(State.dispatchRecord, () => {
-    emitExitField(code, frame.exitWord, "record");
+    emitExitField(code, Local.exitWord, "record");
     code.i32(exitRecordBytes);
     code.op("i32.mul");
     frame.recordAddress(0);
     code.op("i32.add");
   });
   code.get(parameter.vcpu);
-  code.get(frame.pageLocal);
-  emitExitField(code, frame.exitWord, "page");
+  code.get(Local.page);
+  emitExitField(code, Local.exitWord, "page");
   code.i32(pageBias);
   code.op("i32.sub");
   code.i32(12);
@@ -81,14 +81,14 @@ export function emitOut(frame: RegionFrame, lower: RegionLowering): void {
   code.op("i64.extend_i32_s");
   code.op("i64.add");
   code.memory("i64.store", State.ripPage);
-  emitExitField(code, frame.exitWord, "status");
+  emitExitField(code, Local.exitWord, "status");
   code.i32(dynamicStatus);
   code.op("i32.ne");
   code.if();
-  emitExitField(code, frame.exitWord, "status");
-  code.set(frame.status);
+  emitExitField(code, Local.exitWord, "status");
+  code.set(Local.status);
   code.else();
-  code.get(frame.status);
+  code.get(Local.status);
   code.i32(interpret);
   code.op("i32.eq");
   code.get(parameter.remaining);
@@ -97,25 +97,24 @@ export function emitOut(frame: RegionFrame, lower: RegionLowering): void {
   code.end();
   frame.store32(State.dispatchRemaining, () => {
     code.get(parameter.remaining);
-    emitExitField(code, frame.exitWord, "adjust");
+    emitExitField(code, Local.exitWord, "adjust");
     code.op("i32.add");
   });
-  code.get(frame.status);
+  code.get(Local.status);
 }
 
 /** Computes the flags that were pending at the exit. */
-function computeFlags(frame: RegionFrame, lower: RegionLowering): void {
+function computeFlags(frame: RegionFrame, flags: (pending: PendingFlags) => void): void {
   const code = frame.code;
   const kinds = frame.flagSources;
   if (kinds.length === 0) return;
   const done = code.block();
   const labels = kinds.map(() => code.block()).toReversed();
-  emitExitField(code, frame.exitWord, "flags");
+  emitExitField(code, Local.exitWord, "flags");
   code.brTable([done, ...labels], done);
   for (const source of kinds) {
     code.end();
-    lower.pending = source;
-    lower.flush();
+    flags(source);
     code.br(done);
   }
   code.end();

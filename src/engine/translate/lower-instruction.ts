@@ -1,5 +1,5 @@
 import { Ending } from "../../ir/node.ts";
-import type { Block, Slot, Statement, Value } from "../../ir/node.ts";
+import type { Block, Routine, Slot, Statement, Value } from "../../ir/node.ts";
 import type { Type } from "../../ir/types.ts";
 import type { Code } from "../../wasm/code.ts";
 import type { ValueType } from "../../wasm/types.ts";
@@ -7,40 +7,50 @@ import type { FlagForm } from "../../x86/flags.ts";
 import { State } from "../../x86/state.ts";
 import { FunctionLowering } from "../lower/function.ts";
 import { wasmType } from "../lower/operations.ts";
-import { canonicalFlags, fusedCondition } from "./fused.ts";
-import type { Expression, FlagSource } from "./fused.ts";
+import { canonicalFlags, fusedCondition, pendingFlags } from "./fused.ts";
+import type { Expression, PendingFlags } from "./fused.ts";
 import { Folding } from "./folding.ts";
 import type { FieldReader } from "./folding.ts";
-import type { RegionSurroundings } from "./region-surroundings.ts";
-import { TemporaryLocals } from "./locals.ts";
+import { Local, TemporaryLocals, flagLocal, localType, registerLocal } from "./locals.ts";
+import type { Place } from "./passage.ts";
+import type { Recorder } from "./recorder.ts";
+import { singleRegister } from "./register-set.ts";
 import { extract, insert, registerOf } from "./registers.ts";
 import type { Template } from "./template.ts";
 
 const noUses: ReadonlyMap<number, number> = new Map();
+const noField: FieldReader = () => {
+  throw new Error("this IR is no instruction's");
+};
+const ownPage: Place = { from: "page", offset: 0 };
 
 /**
  * Lowers one instruction after another into a region's function: registers are in locals, the numbers of a record are
  * constants and folded, and flags are computed where something looks at them.
  */
 export class RegionLowering extends FunctionLowering {
-  declare readonly around: RegionSurroundings;
-  readonly #locals: TemporaryLocals;
+  declare readonly around: Recorder;
+  readonly #locals = new TemporaryLocals();
   #template: Template | undefined;
-  #folding = new Folding(undefined, () => 0n);
+  #folding = new Folding(undefined, noField);
   /** Values that are a register's whole or low half, still in its local. */
   #aliases = new Map<number, number>();
   /** Types of the operands that parameters stand for, in IR that is not the instruction's. */
   #parameters: readonly Type[] = [];
   #position = 0;
   #depth = 0;
-  /** Where the instruction set RIP to: an offset from the page it is in, or the target local. */
-  #rip: number | "target" | undefined;
+  /** Where the instruction set RIP to: a place, or the address in the target local. */
+  #rip: Place | "target" | undefined;
   /** What set the flags that no code has computed yet; its operands are in the flags' locals. */
-  pending: FlagSource | undefined;
+  pending: PendingFlags | undefined;
 
-  constructor(code: Code, around: RegionSurroundings) {
+  constructor(code: Code, around: Recorder) {
     super(code, around, []);
-    this.#locals = new TemporaryLocals(code);
+  }
+
+  /** How many locals a function has that has what was lowered last. */
+  get localsEnd(): number {
+    return this.#locals.end;
   }
 
   override local(type: ValueType): number {
@@ -52,13 +62,18 @@ export class RegionLowering extends FunctionLowering {
   override release(): void {}
 
   /** Lowers an instruction. Afterwards control goes on behind it, unless it has left. */
-  lower(template: Template, field: FieldReader): void {
-    this.#begin(template, field);
+  lower(template: Template, field: FieldReader, pending: PendingFlags | undefined): void {
+    this.#begin(template, field, pending);
     this.statements(template.body);
     if (template.switchesTlb) this.around.reloadTlb();
   }
+  /** Lowers what computes pending flags. */
+  canonical(pending: PendingFlags): void {
+    this.#begin(undefined, noField, pending);
+    this.flush();
+  }
 
-  #begin(template: Template | undefined, field: FieldReader): void {
+  #begin(template: Template | undefined, field: FieldReader, pending: PendingFlags | undefined): void {
     this.#template = template;
     this.uses = template?.uses ?? noUses;
     this.#folding = new Folding(template, field);
@@ -66,8 +81,14 @@ export class RegionLowering extends FunctionLowering {
     this.variables.clear();
     this.#aliases = new Map();
     this.#position = 0;
+    this.#depth = 0;
     this.#rip = undefined;
     this.#locals.reset();
+    this.pending = pending;
+  }
+
+  protected override callRoutine(routine: Routine): void {
+    this.around.callRoutine(routine);
   }
 
   override emit(value: Value): void {
@@ -76,6 +97,11 @@ export class RegionLowering extends FunctionLowering {
       if (alias !== undefined) {
         this.code.get(alias);
         if (value.type === "i32") this.code.op("i32.wrap_i64");
+        return;
+      }
+      const place = this.#folding.place(value);
+      if (place !== undefined) {
+        this.around.address(place);
         return;
       }
       const folded = this.#folding.fold(value);
@@ -104,32 +130,23 @@ export class RegionLowering extends FunctionLowering {
       return;
     }
     if (value.kind === "parameter") {
-      code.get(this.around.flagLocal(value.index, wasmType(value.type)));
+      code.get(flagLocal(value.index, wasmType(value.type)));
       return;
     }
     if (value.kind === "get") {
       const slot = this.#folding.slot(value.slot);
       if (slot === State.ripPage) {
-        this.#page(0);
+        this.around.address(ownPage);
         return;
       }
       const register = registerOf(slot);
       if (register !== undefined) {
-        code.get(this.around.register(register.base));
+        code.get(registerLocal(register.base));
         extract(code, register.base, register.byte, value.type);
         return;
       }
     }
     super.compute(value);
-  }
-
-  #page(offset: number): void {
-    const { code, around } = this;
-    code.get(around.pageLocal);
-    const add = around.pageOffset() + offset;
-    if (add === 0) return;
-    code.i64(BigInt(add));
-    code.op("i64.add");
   }
 
   protected override slotAddress(slot: Slot): number {
@@ -141,6 +158,11 @@ export class RegionLowering extends FunctionLowering {
     if (emit === undefined && value.kind === "get" && this.#defineGet(value)) return;
     if (emit !== undefined || (value.kind !== "operation" && value.kind !== "convert")) {
       super.define(value, emit);
+      return;
+    }
+    const place = this.#folding.place(value);
+    if (place !== undefined) {
+      super.define(value, () => this.around.address(place));
       return;
     }
     const simple = this.#folding.simplify(value);
@@ -168,7 +190,7 @@ export class RegionLowering extends FunctionLowering {
     const whole = register.byte === 0 && (value.type === "i64" || value.type === "i32" || value.type === "v128");
     const wide = registerIs128(register.base);
     if (!whole || (wide && value.type !== "v128")) return false;
-    this.#aliases.set(value.id, this.around.register(register.base));
+    this.#aliases.set(value.id, registerLocal(register.base));
     return true;
   }
 
@@ -184,7 +206,7 @@ export class RegionLowering extends FunctionLowering {
       }
       let copy = copies.get(alias);
       if (copy === undefined) {
-        copy = this.#locals.take(this.around.localType(alias));
+        copy = this.#locals.take(localType(alias));
         code.get(alias);
         code.set(copy);
         copies.set(alias, copy);
@@ -224,22 +246,22 @@ export class RegionLowering extends FunctionLowering {
       return;
     }
     if (slot === State.ccAux || slot === State.ccResult) this.flush();
-    const local = around.register(register.base);
+    const local = registerLocal(register.base);
     insert(code, local, register.base, register.byte, value.type, () => this.emit(value));
     // What is on the stack now was computed before the old value goes.
     this.#keepOld(local);
     code.set(local);
-    around.dirtied(register.base);
+    around.dirtied(singleRegister(register.base));
   }
 
   #setRip(value: Value): void {
-    const relative = this.#folding.relative(value);
-    if (relative !== undefined) {
-      this.#rip = relative;
+    const place = this.#folding.place(value);
+    if (place !== undefined) {
+      this.#rip = place;
       return;
     }
     this.emit(value);
-    this.code.set(this.around.targetLocal);
+    this.code.set(Local.target);
     this.#rip = "target";
   }
 
@@ -249,14 +271,13 @@ export class RegionLowering extends FunctionLowering {
     if (ending === Ending.branch) {
       const rip = this.#rip;
       if (rip === undefined) throw new Error("a branch leads nowhere");
-      if (rip === "target") around.goToTarget();
-      else around.goTo(around.pageOffset() + rip);
+      around.goTo(rip);
       return true;
     }
     if (this.#rip !== undefined) {
       code.get(around.vcpu);
-      if (this.#rip === "target") code.get(around.targetLocal);
-      else this.#page(this.#rip);
+      if (this.#rip === "target") code.get(Local.target);
+      else around.address(this.#rip);
       code.memory("i64.store", State.rip);
     }
     return false;
@@ -277,8 +298,9 @@ export class RegionLowering extends FunctionLowering {
     // All are on the stack before any is set: they may be read from the locals of the flags that were pending.
     for (const operand of needed) this.emit(operand);
     for (const [position, { type }] of [...needed.entries()].toReversed())
-      this.code.set(this.around.flagLocal(position, wasmType(type)));
-    this.pending = { form: name, types: needed.map(({ type }) => type), exact };
+      this.code.set(flagLocal(position, wasmType(type)));
+    const types = needed.map(({ type }) => type);
+    this.pending = pendingFlags({ form: name, types, exact });
     if (this.#depth > 0) this.flush();
   }
 
@@ -301,7 +323,7 @@ export class RegionLowering extends FunctionLowering {
     const kept = [this.known, this.#folding, this.#aliases, this.#parameters, this.uses, this.#template] as const;
     this.#template = undefined;
     this.known = new Map();
-    this.#folding = new Folding(undefined, () => 0n);
+    this.#folding = new Folding(undefined, noField);
     this.#aliases = new Map();
     this.#parameters = parameters;
     this.uses = everyUse;
@@ -351,25 +373,6 @@ export class RegionLowering extends FunctionLowering {
     this.block(block);
     this.#depth -= 1;
     [this.pending, this.#rip, this.#folding] = kept;
-  }
-
-  /** Lowers other instructions in the midst of this one, on a path that does not come back to it. */
-  apart(lower: () => void): void {
-    const kept = [
-      this.#template, this.uses, this.known, this.#folding, this.#aliases, this.#position, this.#depth, this.#rip,
-      this.pending, this.#parameters,
-    ] as const; // prettier-ignore
-    const variables = new Map(this.variables);
-    const restoreLocals = this.#locals.save();
-    this.#depth = 0;
-    lower();
-    restoreLocals();
-    this.variables.clear();
-    for (const [number, local] of variables) this.variables.set(number, local);
-    [
-      this.#template, this.uses, this.known, this.#folding, this.#aliases, this.#position, this.#depth, this.#rip,
-      this.pending, this.#parameters,
-    ] = kept; // prettier-ignore
   }
 }
 

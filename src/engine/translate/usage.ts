@@ -3,18 +3,19 @@ import { visitOperands, visitStatement } from "../../ir/visit.ts";
 import { State } from "../../x86/state.ts";
 import { fieldLoads } from "../record.ts";
 import type { NumberName, SlotName } from "../../x86/semantics.ts";
+import { intersects, noRegisters, singleRegister, union } from "./register-set.ts";
+import type { RegisterSet } from "./register-set.ts";
 import { registerOf, registerType, symbolicSlot } from "./registers.ts";
 import type { SymbolicSlot } from "./registers.ts";
-import type { RegionInstruction } from "./region.ts";
 import type { Template } from "./template.ts";
 
-/** The registers that an instruction has to do with, by slot. */
+/** The registers that an instruction has to do with. */
 export interface Usage {
   /** Those whose value matters before it: read, or written in part, or not on every path. */
-  readonly reads: ReadonlySet<number>;
-  readonly writes: ReadonlySet<number>;
+  readonly reads: RegisterSet;
+  readonly writes: RegisterSet;
   /** Those of which nothing is left that was there before. */
-  readonly replaces: ReadonlySet<number>;
+  readonly replaces: RegisterSet;
 }
 
 interface SlotUse {
@@ -64,33 +65,33 @@ function slotUses(body: Block): readonly SlotUse[] {
   return uses;
 }
 
-const nothing: Usage = { reads: new Set(), writes: new Set(), replaces: new Set() };
+const nothing: Usage = { reads: noRegisters, writes: noRegisters, replaces: noRegisters };
 
 /**
  * What an instruction does with the registers that a region keeps in locals. One that is called has them in memory, and those
  * that it writes are loaded behind it.
+ * @param record The address of its record in `view`.
  */
-export function usageOf(instruction: RegionInstruction, { inline, opaque, body }: Template, view: DataView): Usage {
+export function usageOf({ inline, opaque, body }: Template, view: DataView, record: number): Usage {
   if (!inline && opaque) return nothing;
-  const reads = new Set<number>();
-  const writes = new Set<number>();
-  const replaces = new Set<number>();
+  let [reads, writes, replaces] = [noRegisters, noRegisters, noRegisters];
   for (const { slot, kind, whole } of slotUses(body)) {
     let { offset } = slot;
     if (slot.field !== undefined) {
       const [load, at] = fieldLoads[slot.field as NumberName | SlotName];
-      const from = instruction.record + at;
+      const from = record + at;
       offset += load === "i32.load8_u" ? view.getUint8(from) : view.getUint16(from, true);
     }
     const register = registerOf(offset);
     if (register === undefined) continue;
+    const single = singleRegister(register.base);
     if (kind === "read") {
-      if (!replaces.has(register.base)) reads.add(register.base);
+      if (!intersects(replaces, single)) reads = union(reads, single);
       continue;
     }
-    writes.add(register.base);
-    if (register.byte === 0 && whole === registerType(register.base)) replaces.add(register.base);
-    else reads.add(register.base);
+    writes = union(writes, single);
+    if (register.byte === 0 && whole === registerType(register.base)) replaces = union(replaces, single);
+    else reads = union(reads, single);
   }
   return { reads, writes, replaces: inline ? replaces : writes };
 }

@@ -32,7 +32,7 @@ export const translator: readonly Mutation[] = [
   ...seeded("src/engine/translate/emit.ts", tiers, [
     [
       "flags are pending when a loop begins",
-      "this.#lower.flush();\n      this.#loops.set(node, code.loop());",
+      "this.#flush();\n      this.#loops.set(node, code.loop());",
       "this.#loops.set(node, code.loop());",
     ],
     [
@@ -43,10 +43,24 @@ export const translator: readonly Mutation[] = [
     ["every exit is in the base page", "page: Math.floor(instruction.offset / 4096),", "page: 0,"],
     [
       "an exit with flags pending does not store them",
-      "pending === undefined ? this.dirty : [...this.dirty, State.ccAux, State.ccResult]",
+      "this.#pending === undefined ? this.dirty : union(this.dirty, flagRegisters)",
       "this.dirty",
     ],
-    ["a store into code is made in the midst of it", "this.#exit(interpret);", ""],
+    [
+      "registers that are written in the midst of an instruction are not stored",
+      "union(this.dirty, step.dirtied)",
+      "this.dirty",
+    ],
+  ]),
+  ...seeded("src/engine/translate/recorder.ts", tiers, [
+    ["a store into code is made in the midst of it", 'this.#step({ kind: "exit", status: interpret });', ""],
+  ]),
+  ...seeded("src/engine/translate/known-instructions.ts", tiers, [
+    [
+      "instructions with other immediates have the same code",
+      "!target || immediate || positional",
+      "!target || positional",
+    ],
   ]),
   ...seeded("src/engine/translate/usage.ts", tiers, [
     [
