@@ -1,6 +1,7 @@
 /** Values on the command line. What is wrong with one is said in its own words, and ends the program with status 2. */
 
 import { InvalidArgumentError } from "commander";
+import type { EngineCheck } from "../toolstack/domain-config.ts";
 
 const UNITS: Readonly<Record<string, number>> = { k: 1 << 10, m: 1 << 20, g: 1 << 30 };
 const PAGE = 4096;
@@ -27,6 +28,22 @@ export function seconds(text: string): number {
   if (!(value > 0 && value <= 2 ** 31 / 1000))
     throw new InvalidArgumentError('give a number of seconds, such as "30".');
   return value;
+}
+
+/** Of a region's later entries, each so many-th is compared. */
+const LATER_ENTRIES = 1000;
+
+/**
+ * Which entries of translated code are compared with the interpreter: "all", or the number of each region's first ones.
+ * @throws InvalidArgumentError
+ */
+export function checkSampling(text: string): EngineCheck {
+  if (text === "all") return { first: Infinity, every: 1 };
+  if (!/^[1-9]\d{0,8}$/.test(text))
+    throw new InvalidArgumentError(
+      'give "all" or a number, as in --engine-check=50; an image stands before the option.',
+    );
+  return { first: Number(text), every: LATER_ENTRIES };
 }
 
 /** Bytes for people: three digits and a decimal unit. */

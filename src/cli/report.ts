@@ -11,6 +11,8 @@ export const ExitStatus = {
   /** The guest panicked: as a program that aborts, 128 + SIGABRT. */
   crash: 134,
   tripleFault: 135,
+  /** --engine-check has found a difference. */
+  tiersDiffer: 136,
 } as const;
 
 /** Takes a command's own exit status, for what is no failure of this program. */

@@ -54,6 +54,9 @@ export const Return = {
   crossing: 5,
   /** The head at State.dispatchRecord has counted to 0. */
   hot: 6,
+  /** Where tiers are compared: the region at State.dispatchRecord is to be; and an exception that was not delivered. */
+  check: 7,
+  fault: 8,
 } as const;
 
 /** What a region says besides an Ending: the record at State.dispatchRecord is to be executed, and those behind it. */

@@ -4,6 +4,7 @@ import type { Routine } from "../ir/node.ts";
 import type { Code } from "../wasm/code.ts";
 import { interrupt } from "../x86/routines/interrupt.ts";
 import { State } from "../x86/state.ts";
+import { leaveFaulted, loadStop } from "./check/dispatch.ts";
 import { Return, singleBit } from "./dispatch.ts";
 import { DispatcherCode } from "./dispatcher/code.ts";
 import { raise } from "./dispatcher/exceptions.ts";
@@ -30,7 +31,8 @@ function emit(d: DispatcherCode, hot: readonly HotForm[], pool: LocalPool): void
       {
         const checks = code.block();
         code.get(locals.remaining);
-        code.i32(0);
+        if (d.checking) loadStop(d);
+        else code.i32(0);
         code.op("i32.le_s");
         d.load32(State.attention);
         code.op("i32.or");
@@ -54,6 +56,7 @@ function emit(d: DispatcherCode, hot: readonly HotForm[], pool: LocalPool): void
     }
     code.end();
     // A fault: the instruction has not retired.
+    if (d.checking) leaveFaulted(d);
     d.load32(State.faultVector);
     code.set(locals.vector);
     d.load32(State.faultCode);
@@ -75,16 +78,18 @@ export interface DispatcherOptions {
   readonly pool: (code: Code) => LocalPool;
   /** Count the calls of each form, at DomainLayout.formCounts. */
   readonly counting: boolean;
+  /** Leave where tiers are to be compared: engine/check. */
+  readonly checking: boolean;
 }
 
 /**
  * Defines `run(vcpu, budget) → Return`.
  * @returns how many WebAssembly instructions it has: beyond about 10,000 V8's code for it gets worse (engine.md §5).
  */
-export function defineDispatcher(callees: Callees, { hot, pool, counting }: DispatcherOptions): number {
+export function defineDispatcher(callees: Callees, { hot, pool, counting, checking }: DispatcherOptions): number {
   let operations = 0;
   const index = callees.module.function({ parameters: ["i32", "i32"], results: ["i32"] }, (code) => {
-    emit(new DispatcherCode(code, callees, counting), hot, pool(code));
+    emit(new DispatcherCode(code, callees, counting, checking), hot, pool(code));
     operations = code.operations;
   });
   callees.module.export("run", index);

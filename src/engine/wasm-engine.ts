@@ -2,6 +2,9 @@ import { pushesErrorCode } from "../x86/exceptions.ts";
 import { Flag } from "../x86/flags.ts";
 import { interrupt } from "../x86/routines/interrupt.ts";
 import { State, gprSlot } from "../x86/state.ts";
+import { Answers } from "./check/answers.ts";
+import { TierChecker } from "./check/checker.ts";
+import type { CheckOptions, CheckStatistics } from "./check/options.ts";
 import { CodeCache } from "./code-cache.ts";
 import { ContextView } from "./context.ts";
 import { Return, singleBit } from "./dispatch.ts";
@@ -12,16 +15,16 @@ import { FormLibrary } from "./form-library.ts";
 import { LocalPool } from "./hot-form.ts";
 import { hotForms } from "./hot-profile.ts";
 import { theOpcodeMap } from "./opcodes.ts";
-import { TlbEntry, VcpuLayout, DomainLayout, vcpuBase } from "./layout.ts";
+import { VcpuLayout, DomainLayout, vcpuBase } from "./layout.ts";
 import { Linker, regionType } from "./linker.ts";
 import type { HostFunction } from "./linker.ts";
-import { RegionCompiler } from "./translate/job.ts";
-import type { TranslationResult } from "./translate/job.ts";
+import { localTranslation } from "./translate/local-translation.ts";
 import { Translator, emitStub } from "./translate/translator.ts";
 import type { TranslationService, TranslatorStatistics } from "./translate/translator.ts";
 import { platformCalls } from "./platform-calls.ts";
 import { SampledTime } from "./time-stamp.ts";
 import { meetsCode, slowLoad, slowProbe, slowStore } from "./mmu/slow-access.ts";
+import { forbidWrites } from "./mmu/forbid-writes.ts";
 import { slowFunctions } from "./mmu/slow-functions.ts";
 import { AccessFlag, translate } from "./mmu/page-walk.ts";
 import { flushAll, updateMode } from "./mmu/tlb.ts";
@@ -61,16 +64,8 @@ export interface EngineOptions {
   readonly translator?: TranslationService;
   /** Milliseconds, for statistics. */
   readonly now?: () => number;
-}
-
-/** Translates where it is asked to. */
-function localTranslation(): TranslationService {
-  const compiler = new RegionCompiler(theOpcodeMap().rows);
-  const results: TranslationResult[] = [];
-  return {
-    submit: (job) => void results.push(compiler.compile(job)),
-    poll: () => results.shift(),
-  };
+  /** Compare regions with the interpreter. For a vCPU that is alone in its domain. */
+  readonly check?: CheckOptions;
 }
 
 /** The WebAssembly engine of one domain on one thread. */
@@ -97,11 +92,12 @@ export class WasmVcpu implements Vcpu {
   readonly #forms: FormLibrary;
   readonly #cache: CodeCache;
   #translator: Translator | undefined;
+  readonly #checker: TierChecker | undefined;
   readonly #run: (vcpu: number, budget: number) => number;
   readonly #memory: DomainMemory;
   readonly #words: Int32Array;
   readonly #dispatcherOperations: number;
-  readonly #returns = [0, 0, 0, 0, 0, 0, 0];
+  readonly #returns = statesByReason.map(() => 0);
   readonly #time: SampledTime | undefined;
   #retired = 0;
   /** See {@link transitions}: calls out of WebAssembly. */
@@ -117,6 +113,7 @@ export class WasmVcpu implements Vcpu {
       translation = 0,
       now = () => 0,
       translator = localTranslation(),
+      check,
     }: EngineOptions,
   ) {
     this.#base = vcpuBase(index);
@@ -125,17 +122,25 @@ export class WasmVcpu implements Vcpu {
     this.#state = new ContextView(new DataView(memory.bytes.buffer, this.#base, VcpuLayout.bytes));
     this.#time = sampledTime ? new SampledTime(this.#state, () => platform.timestamp()) : undefined;
     const pages = memory.bytes.length / 65536;
+    let checker: TierChecker | undefined;
+    const answers = check === undefined ? undefined : new Answers(this.#state);
     this.#linker = new Linker(
       memory.memory,
       { minimum: pages, maximum: pages },
-      this.#counted(platformCalls(platform, this.#state, (address) => this.#cache.invalidate(address))),
+      {
+        ...this.#counted(
+          platformCalls(platform, this.#state, (address) => this.#cache.invalidate(address)),
+          answers,
+        ),
+        pageTouched: (_, frame = 0, flags = 0) => checker?.pageTouched(frame, flags) ?? 0,
+      },
       [slowLoad, slowStore, slowProbe],
     );
     const hot = counting ? [] : hotForms(theOpcodeMap());
     this.#forms = new FormLibrary(this.#linker, hot);
     const threshold = counting ? 0 : translation;
     const watcher = {
-      frameBecameCode: (frame: number) => this.#forbidWrites(frame),
+      frameBecameCode: (frame: number) => forbidWrites(this.#words, this.#base, frame),
       frameForgotten: (frame: number) => this.#translator?.forgetFrame(frame),
       flushed: () => this.#translator?.forgetEverything(),
     };
@@ -155,12 +160,18 @@ export class WasmVcpu implements Vcpu {
         hot: hot.map((form) => form.hot),
         pool: (code) => new LocalPool(code),
         counting,
+        checking: check !== undefined,
       });
     });
     this.#dispatcherOperations = operations;
     this.#run = exports["run"] as (vcpu: number, budget: number) => number;
+    const { buffer } = memory.bytes;
+    if (check !== undefined && answers !== undefined) {
+      const [base, state, linker, cache, run] = [this.#base, this.#state, this.#linker, this.#cache, this.#run];
+      checker = new TierChecker({ buffer, base, state, linker, cache, run, answers }, check);
+    }
+    this.#checker = checker;
     if (threshold > 0) {
-      const { buffer } = memory.bytes;
       this.#translator = new Translator(
         {
           linker: this.#linker,
@@ -170,7 +181,7 @@ export class WasmVcpu implements Vcpu {
           base: this.#base,
           now,
           threshold,
-          service: translator,
+          service: checker?.watch(translator) ?? translator,
         },
         exports,
       );
@@ -185,33 +196,16 @@ export class WasmVcpu implements Vcpu {
     this.flushTlb();
   }
 
-  #counted(hosts: Readonly<Record<string, HostFunction>>): Record<string, HostFunction> {
+  #counted(hosts: Readonly<Record<string, HostFunction>>, answers: Answers | undefined): Record<string, HostFunction> {
     const counted = (answer: HostFunction): HostFunction => {
       return (vcpu, ...parameters) => {
         this.#calls += 1;
         return answer(vcpu, ...parameters);
       };
     };
-    return Object.fromEntries(Object.entries(hosts).map(([name, answer]) => [name, counted(answer)]));
-  }
-
-  /** Takes write translations of a frame out of every bank: it has code now, and writes must be seen. */
-  #forbidWrites(frame: number): void {
-    const words = this.#words;
-    const last = (this.#base + VcpuLayout.fetchTlb) >>> 2;
-    const [low, high, addend, step] = [
-      TlbEntry.writeTag / 4,
-      TlbEntry.writeTag / 4 + 1,
-      TlbEntry.addend / 4,
-      TlbEntry.bytes / 4,
-    ];
-    for (let entry = (this.#base + VcpuLayout.kernelBank) >>> 2; entry < last; entry += step) {
-      // The low half of an empty tag has bits that no page's address has.
-      const tag = words[entry + low]!;
-      if (tag === -1 || (tag + words[entry + addend]!) >>> 12 !== frame) continue;
-      words[entry + low] = -1;
-      words[entry + high] = -1;
-    }
+    return Object.fromEntries(
+      Object.entries(hosts).map(([name, answer]) => [name, answers?.wrap(name, counted(answer)) ?? counted(answer)]),
+    );
   }
 
   run(budget: number): Exit {
@@ -232,10 +226,17 @@ export class WasmVcpu implements Vcpu {
     let decodes = 0;
     for (;;) {
       state.setU32(State.dispatchPenalty, 0);
-      const reason = this.#run(this.#base, remaining);
+      let reason = this.#run(this.#base, remaining);
       const left = state.u32(State.dispatchBudget) | 0;
       this.#retired += remaining - left - state.u32(State.dispatchPenalty);
       remaining = left;
+      if (reason === Return.check && this.#checker !== undefined) {
+        const outcome = this.#checker.check(remaining);
+        this.#retired += outcome.retired;
+        remaining = outcome.remaining;
+        if (outcome.reason === undefined) continue;
+        reason = outcome.reason;
+      }
       this.#returns[reason] = (this.#returns[reason] ?? 0) + 1;
       switch (reason) {
         case Return.decode:
@@ -300,6 +301,10 @@ export class WasmVcpu implements Vcpu {
   /** How often regions were entered otherwise than from a region. */
   get regionEntries(): number {
     return Number(this.#state.u64(State.regionEntries));
+  }
+  /** What was compared, where that was asked for. */
+  get checks(): CheckStatistics | undefined {
+    return this.#checker?.statistics;
   }
   get translation(): TranslatorStatistics | undefined {
     return this.#translator?.statistics;

@@ -3,6 +3,7 @@
 import { GNTTAB } from "../abi/grant_table.ts";
 import type { DomainId } from "../abi/types.ts";
 import { assert } from "../bits/errors.ts";
+import type { CheckSampling } from "../engine/check/options.ts";
 import type { Channel } from "../backends/backend.ts";
 import { consoleBackend } from "../backends/console.ts";
 import type { ConsoleBackend } from "../backends/console.ts";
@@ -26,6 +27,7 @@ const THREAD_GRACE_MS = 2000;
 /** What a guest needs of the host that made it. */
 export interface GuestParts {
   readonly name: string;
+  readonly check: CheckSampling | undefined;
   readonly uuid: string;
   readonly built: BuiltDomain;
   readonly hypervisor: Hypervisor;
@@ -60,6 +62,7 @@ export class DomainGuest implements Guest {
   #registers: string | undefined;
   #paused = true;
   #tripleFault = false;
+  #difference: string | undefined;
   /** When the domain shut down, and for which of Xen's reasons. */
   #stopped: number | undefined;
   #shutdown: number | undefined;
@@ -102,7 +105,7 @@ export class DomainGuest implements Guest {
 
   /** Makes the domain known in xenstore, and starts its thread, which waits until the domain is unpaused. Once. */
   start(): void {
-    const { built, hypervisor, machine, name, uuid, xenstore } = this.#parts;
+    const { built, check, hypervisor, machine, name, uuid, xenstore } = this.#parts;
     const { config, context, memory } = built;
     createNodes(xenstore.client, {
       id: this.id,
@@ -126,6 +129,7 @@ export class DomainGuest implements Guest {
       context,
       counters: this.#counters,
       consoleGate: this.#consoleGate,
+      ...(check === undefined ? {} : { check }),
     };
     this.#thread = machine.startPcpu(assignment, {
       message: (message) => this.#hear(message),
@@ -183,6 +187,13 @@ export class DomainGuest implements Guest {
       regionBytes,
       regionsDropped,
       regionEntries,
+      checkedRegions,
+      checkedEntries,
+      checkedInstructions,
+      uncheckedEmpty,
+      uncheckedShared,
+      uncheckedRefused,
+      uncheckedUnsteady,
       ...exits
     } = Counter;
     const count = (at: number): number => counters[at] ?? 0;
@@ -198,6 +209,15 @@ export class DomainGuest implements Guest {
         bytes: count(regionBytes),
         dropped: count(regionsDropped),
         entries: count(regionEntries),
+      },
+      check: {
+        regions: count(checkedRegions),
+        entries: count(checkedEntries),
+        instructions: count(checkedInstructions),
+        empty: count(uncheckedEmpty),
+        shared: count(uncheckedShared),
+        refused: count(uncheckedRefused),
+        unsteady: count(uncheckedUnsteady),
       },
       exits: Object.fromEntries(Object.entries(exits).map(([name, at]) => [name, count(at)])),
     };
@@ -236,11 +256,16 @@ export class DomainGuest implements Guest {
     }
     this.#registers = message.registers;
     if (message.why === "triple-fault") this.#tripleFault = true;
+    if (message.why === "tiers-differ") this.#difference = message.report ?? "";
   }
 
   #threadEnded(error: Error | undefined): void {
     if (this.#destroyed !== undefined) return;
     this.look();
+    if (this.#difference !== undefined) {
+      void this.#finish({ kind: "tiers-differ", report: this.#difference });
+      return;
+    }
     if (error !== undefined || this.#shutdown === undefined) {
       void this.#finish({ kind: "failed", error: error ?? new Error("its pCPU has stopped") });
       return;

@@ -1,6 +1,7 @@
 /** A running domain, as the SDK and the commands hold it. */
 
 import type { DomainId } from "../abi/types.ts";
+import type { CheckStatistics } from "../engine/check/options.ts";
 
 /** How a domain came to its end. */
 export type Ending =
@@ -8,6 +9,8 @@ export type Ending =
   | { readonly kind: "shutdown"; readonly reason: ShutdownReason }
   /** A fault while delivering a double fault. Xen's reason for it is a reboot; a user wants to know. */
   | { readonly kind: "triple-fault" }
+  /** Translated code did something else than the interpreter: see DomainConfig.engineCheck. */
+  | { readonly kind: "tiers-differ"; readonly report: string }
   /** {@link Guest.destroy} was called. */
   | { readonly kind: "destroyed" }
   /** This program could not go on with it. */
@@ -36,6 +39,8 @@ export interface GuestStatistics {
     /** How often regions were entered otherwise than from a region. */
     readonly entries: number;
   };
+  /** Where translated code was compared with the interpreter: how much of it, and why some was not. */
+  readonly check: CheckStatistics;
   /** Exits to the hypervisor by kind, where they are counted. */
   readonly exits: Readonly<Record<string, number>>;
 }

@@ -82,6 +82,7 @@ export class Host implements AsyncDisposable {
     const { id } = built.domain;
     const guest = new DomainGuest({
       name: config.name,
+      check: config.engineCheck,
       uuid: text,
       built,
       hypervisor: this.#hypervisor,

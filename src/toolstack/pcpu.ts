@@ -1,5 +1,6 @@
 /** What a pCPU thread is told, and what it says: both can be posted between threads. */
 
+import type { CheckSampling } from "../engine/check/options.ts";
 import type { VcpuContext } from "../engine/engine.ts";
 import type { DomainId } from "../abi/types.ts";
 import type { DomainConfig } from "../hypervisor/domain.ts";
@@ -21,6 +22,8 @@ export interface PcpuAssignment {
   readonly translation?: number;
   /** Count how often each form of an instruction is executed, and say so at the end: for bench/profile-forms.ts. */
   readonly countForms?: boolean;
+  /** Compare translated code with the interpreter; the domain has one vCPU. */
+  readonly check?: CheckSampling;
 }
 
 /** Places in {@link PcpuAssignment.counters}. */
@@ -42,6 +45,14 @@ export const Counter = {
   regionInstructions: 9,
   regionBytes: 10,
   regionsDropped: 11,
+  /** What was compared, and why some was not: engine/check/options.ts CheckStatistics. */
+  checkedRegions: 13,
+  checkedEntries: 14,
+  checkedInstructions: 15,
+  uncheckedEmpty: 16,
+  uncheckedShared: 17,
+  uncheckedRefused: 18,
+  uncheckedUnsteady: 19,
 } as const;
 export const COUNTERS = Object.keys(Counter).length;
 
@@ -54,8 +65,11 @@ export type PcpuMessage =
   /** The vCPU stopped for good, with its registers for people. */
   | {
       readonly kind: "stopped";
-      readonly why: "shutdown" | "triple-fault";
+      /** "tiers-differ": what was asked for by {@link PcpuAssignment.check} has found something. */
+      readonly why: "shutdown" | "triple-fault" | "tiers-differ";
       readonly registers: string;
+      /** Of what was found. */
+      readonly report?: string;
       readonly formCounts?: FormCounts;
     };
 

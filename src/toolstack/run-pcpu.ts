@@ -2,16 +2,22 @@
 
 import type { DomainId } from "../abi/types.ts";
 import { assert } from "../bits/errors.ts";
+import { TierDifference } from "../engine/check/options.ts";
+import type { CheckStatistics } from "../engine/check/options.ts";
 import { attentionOf, openDomainMemory } from "../engine/domain-memory.ts";
 import { Exit } from "../engine/engine.ts";
-import type { DomainMemory } from "../engine/engine.ts";
+import type { Attention, DomainMemory } from "../engine/engine.ts";
 import type { TranslationService } from "../engine/translate/translator.ts";
 import type { WasmVcpu } from "../engine/wasm-engine.ts";
 import { WasmEngine } from "../engine/wasm-engine.ts";
+import { HVM_PARAM } from "../abi/hvm/params.ts";
+import { SHUTDOWN } from "../abi/sched.ts";
 import { attachDomain, Hypervisor } from "../hypervisor/domain.ts";
+import type { Domain } from "../hypervisor/domain.ts";
 import { DomainState, Heap } from "../hypervisor/heap.ts";
 import type { World } from "../hypervisor/inputs.ts";
 import { runVcpu } from "../hypervisor/vcpu-loop.ts";
+import type { CrashReport } from "../hypervisor/vcpu-loop.ts";
 import { VirtualCpu } from "../hypervisor/virtual-cpu.ts";
 import { consoleGate } from "./console-gate.ts";
 import { Counter } from "./pcpu.ts";
@@ -58,13 +64,15 @@ export function runPcpu(
       control.post({ kind: "console", bytes });
     },
   });
-  const { countForms = false, translation = defaultThreshold } = assignment;
+  const { check, countForms = false, translation = defaultThreshold } = assignment;
+  assert(check === undefined || config.vcpus === 1, "tiers are compared for a domain of one vCPU");
   const engine = new WasmEngine(memory, {
     sampledTime: config.vcpus === 1,
     counting: countForms,
     translation: countForms ? 0 : translation,
     now: () => world.monotonic() / 1e6,
     ...(translator === undefined ? {} : { translator }),
+    ...(check === undefined ? {} : { check: { ...check, isShared: sharedFrames(domain) } }),
   });
   const vcpu = engine.createVcpu(index, cpu.platform);
   const attention = attentionOf(assignment.memory, index);
@@ -72,10 +80,36 @@ export function runPcpu(
   if (context !== undefined) vcpu.setContext(context);
   countRuns(vcpu, new Float64Array(counters));
 
-  const { crash } = runVcpu(cpu, vcpu, attention);
+  const crash = runToEnd(cpu, vcpu, attention, control);
+  if (crash === "tiers-differ") return;
   const why = crash?.what === "triple fault" ? "triple-fault" : "shutdown";
   const registers = formatRegisters(index, crash?.context ?? vcpu.context());
   control.post({ kind: "stopped", why, registers, ...(countForms ? { formCounts: vcpu.formCounts() } : {}) });
+}
+
+/** Runs a vCPU to its domain's end; a difference between the tiers is one. */
+function runToEnd(
+  cpu: VirtualCpu,
+  vcpu: WasmVcpu,
+  attention: Attention,
+  control: ControlLine,
+): CrashReport | undefined | "tiers-differ" {
+  try {
+    return runVcpu(cpu, vcpu, attention).crash;
+  } catch (error) {
+    if (!(error instanceof TierDifference)) throw error;
+    const registers = formatRegisters(cpu.index, vcpu.context());
+    control.post({ kind: "stopped", why: "tiers-differ", registers, report: error.message });
+    cpu.domain.shutdown(SHUTDOWN.crash);
+    return "tiers-differ";
+  }
+}
+
+/** The frames of a domain that domain 0 writes to while it runs: its rings. */
+function sharedFrames(domain: Domain): (frame: number) => boolean {
+  const rings = [HVM_PARAM.STORE_PFN, HVM_PARAM.CONSOLE_PFN].map((name) => Number(domain.param(name)));
+  // The guest may put other memory there.
+  return (frame) => rings.some((gfn) => domain.memory.findFrame(gfn) === frame);
 }
 
 const COUNTED: Readonly<Record<Exit, number>> = {
@@ -104,6 +138,17 @@ function countRuns(vcpu: WasmVcpu, counters: Float64Array): void {
       counters[Counter.regionBytes] = translation.bytes;
       counters[Counter.regionsDropped] = translation.dropped;
     }
+    if (vcpu.checks !== undefined) countChecks(vcpu.checks, counters);
     return exit;
   };
+}
+
+function countChecks(checks: CheckStatistics, counters: Float64Array): void {
+  counters[Counter.checkedRegions] = checks.regions;
+  counters[Counter.checkedEntries] = checks.entries;
+  counters[Counter.checkedInstructions] = checks.instructions;
+  counters[Counter.uncheckedEmpty] = checks.empty;
+  counters[Counter.uncheckedShared] = checks.shared;
+  counters[Counter.uncheckedRefused] = checks.refused;
+  counters[Counter.uncheckedUnsteady] = checks.unsteady;
 }

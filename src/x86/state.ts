@@ -101,6 +101,9 @@ export const State = {
   translated: reserve(8),
   /** How often regions were entered otherwise than from a region. */
   regionEntries: reserve(8),
+  /** Where tiers are compared (engine/check): what is under way, and the budget at which the interpreter stops; both 0 otherwise. */
+  checking: reserve(4),
+  checkStop: reserve(4),
   /** ES … TR: base u64, limit u32 (bytes), selector u16, attributes u16 (as SegmentState). */
   segments: reserve(8 * 16, 16),
   gdtrBase: reserve(8),

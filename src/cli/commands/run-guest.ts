@@ -2,7 +2,7 @@
 
 import { nodeMachine } from "../../host/node/machine.ts";
 import { windowSize } from "../../host/node/terminal.ts";
-import type { Guest } from "../../toolstack/guest.ts";
+import type { Guest, GuestStatistics } from "../../toolstack/guest.ts";
 import { Host } from "../../toolstack/host.ts";
 import { runSession } from "../../toolstack/session.ts";
 import type { SessionMode, SessionResult } from "../../toolstack/session.ts";
@@ -43,6 +43,7 @@ export function runSource(
       commandLine: source.commandLine,
       memoryBytes: options.memory,
       vcpus: 1,
+      engineCheck: options.engineCheck,
     });
   return runSubject({ title, marker, create }, mode, options, interrupt, line);
 }
@@ -118,7 +119,7 @@ async function attend(
   const status = timedOut ? ExitStatus.timeout : (interrupt.status ?? statusOf(result, left));
   if (timedOut) complain(`"${guest.name}" was ended after ${options.timeout} s (--timeout)`);
   else if (!left) explain(guest, result);
-  const { seconds: total, instructions, translated, translation, transitions, exits } = guest.statistics();
+  const { seconds: total, instructions, translated, translation, transitions, check, exits } = guest.statistics();
   if (capture !== undefined) {
     const text = (chunks: readonly Uint8Array[]): string => Buffer.concat(chunks).toString("utf8");
     const document = {
@@ -146,10 +147,26 @@ async function attend(
           ` (${(translation.bytes / 1e6).toFixed(1)} MB); ${translation.dropped} given up; ${translation.entries} entries from the interpreter, ${transitions} transitions to JavaScript`,
       );
     }
+    if (options.engineCheck !== undefined) say(checksOf(check));
     const counts = Object.entries(exits).filter(([, count]) => count > 0);
     if (counts.length > 0) say(`exits: ${counts.map(([kind, count]) => `${kind} ${count}`).join(", ")}`);
   }
   return status;
+}
+
+/** What --engine-check has compared. */
+function checksOf({ regions, entries, instructions, ...unchecked }: GuestStatistics["check"]): string {
+  const why = {
+    empty: "left at once",
+    shared: "touched a ring",
+    refused: "wrote an MSR",
+    unsteady: "did not differ again",
+  };
+  const skipped = Object.entries(why).map(([name, text]) => `${unchecked[name as keyof typeof unchecked]} ${text}`);
+  return (
+    `checked: ${regions} regions, ${entries} entries, ${(instructions / 1e6).toFixed(1)} million instructions;` +
+    ` entries not compared: ${skipped.join(", ")}`
+  );
 }
 
 /** One word for how a run ended: `exit` when the command or shell did, otherwise what became of the domain. */
@@ -163,6 +180,8 @@ function statusOf({ ending, status }: SessionResult, left: boolean): number {
   switch (ending.kind) {
     case "triple-fault":
       return ExitStatus.tripleFault;
+    case "tiers-differ":
+      return ExitStatus.tiersDiffer;
     case "failed":
       return ExitStatus.failure;
     case "destroyed":
@@ -185,6 +204,7 @@ function explain(guest: Guest, { ending, lastLines }: SessionResult): void {
 
 function reasonOf(ending: SessionResult["ending"]): string | undefined {
   if (ending.kind === "triple-fault") return "was ended by a triple fault";
+  if (ending.kind === "tiers-differ") return `was ended by --engine-check: ${ending.report}`;
   if (ending.kind === "failed") return `cannot go on: ${ending.error.message}`;
   if (ending.kind === "destroyed") return undefined;
   if (ending.reason === "crash") return "has crashed";

@@ -9,6 +9,7 @@ import { imageCommandLine } from "../../images/command-line.ts";
 import { joinArchives, newMarker, runArchive } from "../../images/initramfs.ts";
 import type { Run } from "../../images/initramfs.ts";
 import type { SessionMode } from "../../toolstack/session.ts";
+import type { EngineCheck } from "../../toolstack/domain-config.ts";
 import type { ProgressLine } from "../report.ts";
 import { say } from "../report.ts";
 import { describeProgress } from "./image.ts";
@@ -25,6 +26,7 @@ export interface RunOptions {
   readonly timeout?: number;
   readonly format: "text" | "json";
   readonly stats?: true;
+  readonly engineCheck?: EngineCheck;
   readonly mirror?: string;
   readonly verbose?: true;
 }

@@ -1,7 +1,7 @@
 /** `xenolith run`: one domain, from a kernel or an image, until it ends. */
 
 import { Command, Option } from "commander";
-import { memorySize, seconds } from "../arguments.ts";
+import { checkSampling, memorySize, seconds } from "../arguments.ts";
 import type { Finish } from "../report.ts";
 import type { RunOptions } from "./run-source.ts";
 
@@ -25,6 +25,14 @@ export function runCommand(finish: Finish, command: readonly string[] | undefine
         .default("text"),
     )
     .option("--stats", "print statistics to stderr at the end")
+    .addOption(
+      new Option(
+        "--engine-check [which]",
+        "compare translated code with the interpreter: all entries of it, or the first N",
+      )
+        .preset("50")
+        .argParser(checkSampling),
+    )
     .option("--mirror <url>", "the Debian mirror to use if the image must be pulled (also: XENOLITH_MIRROR)")
     .option("-v, --verbose", "show the guest's boot messages")
     .addHelpText("after", HELP)
@@ -40,7 +48,7 @@ On a terminal, Ctrl-C and all other keys go to the guest, and Ctrl-] powers it o
 the shell is ready, and the end of input ends it. With a COMMAND, stdin, stdout and stderr are the command's.
 
 Exit status: the guest command's or shell's own; 124 after --timeout; 125 when Xenolith fails; 2 for bad usage;
-134 when the guest crashes or panics; 135 for a triple fault.`;
+134 when the guest crashes or panics; 135 for a triple fault; 136 for a difference that --engine-check finds.`;
 
 /** `-m`, which other commands have too. */
 export function memoryOption(): Option {

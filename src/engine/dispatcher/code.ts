@@ -24,9 +24,12 @@ export class DispatcherCode {
   readonly callees: Callees;
   readonly locals: Locals;
   readonly counting: boolean;
+  /** Tiers are compared: engine/check. */
+  readonly checking: boolean;
 
-  constructor(code: Code, callees: Callees, counting: boolean) {
+  constructor(code: Code, callees: Callees, counting: boolean, checking: boolean) {
     this.counting = counting;
+    this.checking = checking;
     this.code = code;
     this.callees = callees;
     const local = () => code.local("i32");

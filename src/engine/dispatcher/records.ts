@@ -2,6 +2,7 @@ import { Ending } from "../../ir/node.ts";
 import type { Label } from "../../wasm/code.ts";
 import { SegmentField, State, segmentSlot } from "../../x86/state.ts";
 import { Return, interpret, repeatCost, singleBit } from "../dispatch.ts";
+import { leaveToCheck, loadStop, passHead, stopExactly } from "../check/dispatch.ts";
 import type { HotForm, HotSurroundings, LocalPool } from "../hot-form.ts";
 import { DomainLayout } from "../layout.ts";
 import { formType, regionType } from "../linker.ts";
@@ -57,6 +58,7 @@ function crossing(d: DispatcherCode, faulted: Label, advance: Label): void {
 function countHead(d: DispatcherCode, advance: Label): void {
   const { code, locals } = d;
   uncount(d);
+  if (d.checking) passHead(d, advance);
   code.get(locals.record);
   code.get(locals.record);
   code.memory("i32.load", RecordField.immediate);
@@ -72,9 +74,13 @@ function countHead(d: DispatcherCode, advance: Label): void {
 }
 
 /** Handler.region: what the region says is what the record at which it left off would say. */
-function callRegion(d: DispatcherCode, to: { lookUp: Label; next: Label; ended: Label }): void {
+function callRegion(d: DispatcherCode, to: { lookUp: Label; next: Label; ended: Label; advance: Label }): void {
   const { code, locals } = d;
   uncount(d);
+  if (d.checking) {
+    passHead(d, to.advance);
+    leaveToCheck(d);
+  }
   d.load64(State.ripPage);
   code.get(locals.record);
   code.memory("i64.load16_u", RecordField.start);
@@ -88,11 +94,14 @@ function callRegion(d: DispatcherCode, to: { lookUp: Label; next: Label; ended: 
     code.get(locals.record);
     code.memory("i32.load", RecordField.displacement);
   };
-  code.get(locals.vcpu);
-  code.get(locals.linear);
-  slot();
-  place();
-  d.callRoutine(noteJump);
+  // Where tiers are compared every region is entered from here, so that none is passed over.
+  if (!d.checking) {
+    code.get(locals.vcpu);
+    code.get(locals.linear);
+    slot();
+    place();
+    d.callRoutine(noteJump);
+  }
   d.store(State.regionEntries, "i64", () => {
     d.load64(State.regionEntries);
     code.i64(1);
@@ -146,6 +155,7 @@ export function runRecords(
 ): void {
   const { code, locals } = d;
   const next = code.loop();
+  if (d.checking) stopExactly(d);
   code.get(locals.remaining);
   code.i32(1);
   code.op("i32.sub");
@@ -207,7 +217,7 @@ export function runRecords(
   code.end();
   countHead(d, advance);
   code.end();
-  callRegion(d, { lookUp, next, ended });
+  callRegion(d, { lookUp, next, ended, advance });
   const around: HotSurroundings = {
     vcpu: locals.vcpu,
     record: locals.record,
@@ -227,7 +237,8 @@ export function runRecords(
   code.tee(locals.entry);
   code.if();
   code.get(locals.remaining);
-  code.i32(0);
+  if (d.checking) loadStop(d);
+  else code.i32(0);
   code.op("i32.gt_s");
   d.load32(State.attention);
   code.op("i32.eqz");

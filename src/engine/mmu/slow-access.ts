@@ -76,8 +76,13 @@ export const resolve = routine(
       const frame = ir.hold(ir.and(entry, -4096));
       const host = ir.or(frame, ir.and(ir.trunc(physical, "i32"), 0xfff));
       ir.if(ir.eq(type, P2mType.ram), () => {
-        const writable = ir.ne(ir.and(attributes, PageAttribute.writable), 0);
-        fill(ir, address, flags, frame, attributes, writable);
+        const writable = ir.variable(ir.ne(ir.and(attributes, PageAttribute.writable), 0));
+        // Where tiers are compared, the first write to a page comes this way, even behind a read.
+        ir.if(ir.ne(ir.get("i32", State.checking), 0), () => {
+          ir.host("pageTouched", frame, flags);
+          ir.if(ir.eqz(ir.and(flags, AccessFlag.write)), () => ir.assign(writable, ir.const("i1", 0)));
+        });
+        fill(ir, address, flags, frame, attributes, ir.read(writable));
         ir.return(host, physical);
       });
       ir.if(ir.and(ir.eq(type, P2mType.ramReadOnly), ir.eqz(ir.and(flags, AccessFlag.write))), () => {
