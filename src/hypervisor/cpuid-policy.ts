@@ -132,7 +132,17 @@ const always1d = {
 /** Leaf 7, subleaf 0. Without ERMS and FSRM: the engine does REP MOVSQ in bulk, and nothing is gained by bytes. */
 const LEAF7: CpuidResult = [
   2,
-  bitfield(u32, { fsgsbase: 0, tsc_adjust: 1, bmi1: 3, smep: 7, bmi2: 8, invpcid: 10, no_fpu_sel: 13, smap: 20 }).pack({
+  bitfield(u32, {
+    fsgsbase: 0,
+    tsc_adjust: 1,
+    bmi1: 3,
+    smep: 7,
+    bmi2: 8,
+    invpcid: 10,
+    no_fpu_sel: 13,
+    smap: 20,
+    sha: 29,
+  }).pack({
     fsgsbase: true,
     tsc_adjust: true,
     bmi1: true,
@@ -142,6 +152,7 @@ const LEAF7: CpuidResult = [
     // FCS and FDS are always stored as 0.
     no_fpu_sel: true,
     smap: true,
+    sha: true,
   }),
   bitfield(u32, { umip: 2 }).pack({ umip: true }),
   // IBRS, so that "enhanced IBRS" is there to choose instead of retpolines; and the MSR that says what needs no cure.

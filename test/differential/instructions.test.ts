@@ -61,7 +61,7 @@ function compareForm(subject: Subject, tally: Tally): void {
   tally.cases += cases.length;
   let failed = 0;
   const check = (machine: string, request: Case, host: Outcome, ours: Outcome): void => {
-    const ignored = ignoredIn(subject.instruction, subject.form, request, host, cpuModel);
+    const ignored = ignoredIn(subject.instruction, subject.form, request, host, ours, cpuModel);
     if (ignored === undefined || differences(request, host, ours, ignored).length === 0) return;
     if (failed++ < REPORTS) tally.failures.push(report(`${machine}: ${subject.name}`, request, host, ours, ignored));
   };

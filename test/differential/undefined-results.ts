@@ -54,9 +54,12 @@ export function ignoredIn(
   form: Form,
   request: Case,
   host: Outcome,
+  ours: Outcome,
   vendor: string,
 ): Ignored | undefined {
-  const other = vendor.startsWith("AuthenticAMD") ? amdDifference(instruction.mnemonic, form, host) : NO_DIFFERENCE;
+  const other = vendor.startsWith("AuthenticAMD")
+    ? amdDifference(instruction.mnemonic, form, host, ours)
+    : NO_DIFFERENCE;
   if (other.everything) return undefined;
   // A fault leaves the flags as they were; only #DE leaves them undefined.
   const rflags = host.kind === "fault" && host.vector !== 0 ? 0 : undefinedFlags(instruction, form, request);

@@ -19,7 +19,7 @@ export const NO_DIFFERENCE: VendorDifference = { rflags: 0, statusWord: 0, every
 const ALL: VendorDifference = { rflags: 0, statusWord: 0, everything: true };
 
 /** @param host What an AMD processor did. */
-export function amdDifference(mnemonic: string, form: Form, host: Outcome): VendorDifference {
+export function amdDifference(mnemonic: string, form: Form, host: Outcome, ours: Outcome): VendorDifference {
   const { encoding, mode, operandSize, operand } = form;
   // Prefetches of registers: #UD. Intel: NOP.
   if (encoding.map === 1 && encoding.opcode === 0x0d && operand === "register") return ALL;
@@ -33,6 +33,8 @@ export function amdDifference(mnemonic: string, form: Form, host: Outcome): Vend
   if (/^(callf|fxsave|fxrstor|xsave|xrstor)$/.test(mnemonic) && host.kind === "fault") return ALL;
   // 16 bytes on an 8-byte boundary: whether #AC comes is up to the implementation. Intel SDM Vol. 2B, "MOVDQU".
   if (host.vector === 17 && encoding.operands.some(({ size }) => size === "x")) return ALL;
+  // Misaligned operands of SHA instructions are read. Intel SDM Vol. 2B, "SHA1MSG1", exceptions type 4: #GP.
+  if (/^sha(1|256)/.test(mnemonic) && host.vector !== 13 && ours.vector === 13) return ALL;
   // C1 stays. Intel SDM Vol. 2A, "FCOMI/FCOMIP/FUCOMI/FUCOMIP": set to 0.
   if (/^fu?comip?$/.test(mnemonic)) return { ...NO_DIFFERENCE, statusWord: C1 };
   return NO_DIFFERENCE;

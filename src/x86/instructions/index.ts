@@ -32,6 +32,7 @@ import * as processorState from "./processor-state.ts";
 import * as rotate from "./rotate.ts";
 import * as segmentQueries from "./segment-queries.ts";
 import * as segmentRegisters from "./segment-registers.ts";
+import * as sha from "./sha.ts";
 import * as shift from "./shift.ts";
 import * as sseArithmetic from "./sse-arithmetic.ts";
 import * as sseBlend from "./sse-blend.ts";
@@ -96,6 +97,7 @@ export const instructions: readonly Instruction[] = [
   rotate,
   segmentQueries,
   segmentRegisters,
+  sha,
   shift,
   sseArithmetic,
   sseBlend,
