@@ -1,7 +1,12 @@
 /** A growing byte string with WebAssembly's number encodings. */
 export class ByteWriter {
-  #bytes: Uint8Array<ArrayBuffer> = new Uint8Array(256);
+  #bytes: Uint8Array<ArrayBuffer>;
   length = 0;
+
+  /** @param expected Bytes for which there is room to begin with. */
+  constructor(expected = 256) {
+    this.#bytes = new Uint8Array(expected);
+  }
 
   #reserve(count: number): void {
     if (this.length + count <= this.#bytes.length) return;

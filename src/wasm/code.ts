@@ -13,6 +13,12 @@ export interface BranchHint {
   readonly likely: boolean;
 }
 
+/** A finished function, as the code section has it behind its size; hints count from its beginning. */
+export interface FunctionBody {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly hints: readonly BranchHint[];
+}
+
 /** Finished instructions that can be copied into functions: {@link Code.take}. */
 export interface Piece {
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -23,8 +29,8 @@ export interface Piece {
 /** The body of one function: its locals and its instructions. Branch targets are labels, not relative depths. */
 export class Code {
   readonly #code = new ByteWriter();
-  readonly #locals: ValueType[] = [];
-  readonly #parameters: number;
+  #locals: ValueType[] = [];
+  #parameters: number;
   /** The offsets of hinted branches, twice, plus one where the condition is likely. */
   #hints: number[] = [];
   #depth = 0;
@@ -224,8 +230,11 @@ export class Code {
     this.clear();
     return piece;
   }
-  /** Begins anew with no instructions. */
-  clear(): void {
+  /** Begins anew with no instructions, as a function of so many parameters. */
+  clear(parameters = 0): void {
+    this.#parameters = parameters;
+    this.#locals = [];
+    this.operations = 0;
     this.#code.length = 0;
     this.#hints = [];
     this.#depth = 0;
@@ -247,40 +256,35 @@ export class Code {
     this.#depth += constructs;
   }
 
-  /** The hints, by byte offset from the beginning of the function's body. */
-  get hints(): readonly BranchHint[] {
-    const before = this.#localDeclarations().length;
-    return this.#hints.map((hint) => ({ at: (hint >> 1) + before, likely: (hint & 1) !== 0 }));
-  }
-
   /** The size of the instructions so far, in bytes. */
   get size(): number {
     return this.#code.length;
   }
 
-  #localDeclarations(): Uint8Array<ArrayBuffer> {
-    const writer = new ByteWriter();
+  #localDeclarations(to: ByteWriter): void {
     const runs: [count: number, type: ValueType][] = [];
     for (const type of this.#locals) {
       const last = runs.at(-1);
       if (last !== undefined && last[1] === type) last[0] += 1;
       else runs.push([1, type]);
     }
-    writer.unsigned(runs.length);
+    to.unsigned(runs.length);
     for (const [count, type] of runs) {
-      writer.unsigned(count);
-      writer.u8(ValueType[type]);
+      to.unsigned(count);
+      to.u8(ValueType[type]);
     }
-    return writer.view();
   }
 
-  /** Writes the function as an entry of the code section. */
-  write(to: ByteWriter): void {
-    const locals = this.#localDeclarations();
-    const code = this.#code.view();
-    to.unsigned(locals.length + code.length + 1);
-    to.append(locals);
-    to.append(code);
-    to.u8(0x0b);
+  /** Finishes the function. */
+  finish(): FunctionBody {
+    const body = new ByteWriter(this.#code.length + 64);
+    this.#localDeclarations(body);
+    const locals = body.length;
+    body.append(this.#code.view());
+    body.u8(0x0b);
+    return {
+      bytes: body.view(),
+      hints: this.#hints.map((hint) => ({ at: (hint >> 1) + locals, likely: (hint & 1) !== 0 })),
+    };
   }
 }

@@ -1,5 +1,6 @@
 import { ByteWriter } from "./bytes.ts";
 import { Code } from "./code.ts";
+import type { FunctionBody } from "./code.ts";
 import { ValueType } from "./types.ts";
 import type { FunctionType, Limits } from "./types.ts";
 
@@ -15,17 +16,28 @@ function writeLimits(to: ByteWriter, limits: Limits): void {
 /** Assembles a module of functions over an imported memory and table. WebAssembly core specification, "Modules". */
 export class ModuleBuilder {
   readonly #types = new Map<string, number>();
+  readonly #typesSeen = new Map<FunctionType, number>();
   readonly #typeList: FunctionType[] = [];
   readonly #imports = new ByteWriter();
   #importCount = 0;
   #functionImports = 0;
   #globalImports = 0;
-  readonly #functions: { readonly type: number; code: Code | undefined }[] = [];
+  readonly #functions: { readonly type: number; body: FunctionBody | undefined }[] = [];
+  /** What bodies are made in, one after another. */
+  #code: Code | undefined;
   readonly #exports: { readonly name: string; readonly index: number }[] = [];
   readonly #names: { readonly name: string; readonly index: number }[] = [];
   readonly #elements: { readonly offset: number; readonly functions: readonly number[] }[] = [];
 
   type(type: FunctionType): number {
+    let index = this.#typesSeen.get(type);
+    if (index === undefined) {
+      index = this.#typeIndex(type);
+      this.#typesSeen.set(type, index);
+    }
+    return index;
+  }
+  #typeIndex(type: FunctionType): number {
     const key = `${type.parameters.join()}:${type.results.join()}`;
     const known = this.#types.get(key);
     if (known !== undefined) return known;
@@ -69,16 +81,19 @@ export class ModuleBuilder {
 
   /** Reserves an index, so that functions may call each other in any order. {@link define} gives it its body. */
   declare(type: FunctionType): number {
-    this.#functions.push({ type: this.type(type), code: undefined });
+    this.#functions.push({ type: this.type(type), body: undefined });
     return this.#functionImports + this.#functions.length - 1;
   }
 
   define(index: number, body: (code: Code) => void): void {
     const entry = this.#functions[index - this.#functionImports];
-    if (entry === undefined || entry.code !== undefined) throw new Error(`function ${index} is not open for a body`);
-    const code = new Code(this.#typeList[entry.type]?.parameters.length ?? 0);
+    if (entry === undefined || entry.body !== undefined) throw new Error(`function ${index} is not open for a body`);
+    const code = this.#code ?? new Code(0);
+    this.#code = undefined;
+    code.clear(this.#typeList[entry.type]?.parameters.length ?? 0);
     body(code);
-    entry.code = code;
+    entry.body = code.finish();
+    this.#code = code;
   }
 
   function(type: FunctionType, body: (code: Code) => void): number {
@@ -153,9 +168,10 @@ export class ModuleBuilder {
     this.#writeHints(section);
     section(Section.code, (to) => {
       to.unsigned(this.#functions.length);
-      this.#functions.forEach(({ code }, position) => {
-        if (code === undefined) throw new Error(`function ${this.#functionImports + position} has no body`);
-        code.write(to);
+      this.#functions.forEach(({ body }, position) => {
+        if (body === undefined) throw new Error(`function ${this.#functionImports + position} has no body`);
+        to.unsigned(body.bytes.length);
+        to.append(body.bytes);
       });
     });
     if (this.#names.length > 0) section(Section.custom, (to) => this.#writeNames(to));
@@ -164,8 +180,8 @@ export class ModuleBuilder {
 
   /** Branch hinting proposal: for each function, the offsets of its hinted branches. Before the code section. */
   #writeHints(section: (id: number, write: (to: ByteWriter) => void) => void): void {
-    const hinted = this.#functions.flatMap(({ code }, position) => {
-      const hints = code?.hints ?? [];
+    const hinted = this.#functions.flatMap(({ body }, position) => {
+      const hints = body?.hints ?? [];
       return hints.length > 0 ? [{ index: this.#functionImports + position, hints }] : [];
     });
     if (hinted.length === 0) return;

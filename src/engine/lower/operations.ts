@@ -1,3 +1,4 @@
+import { floatOperations } from "../../ir/float-operations.ts";
 import type { OperationName } from "../../ir/operations.ts";
 import { vectorFloatOperations } from "../../ir/vector-float-operations.ts";
 import { vectorOperations } from "../../ir/vector-operations.ts";
@@ -49,14 +50,16 @@ const integer: Partial<Record<OperationName, Lowering>> = {
   eqz: { name: "eqz" },
 };
 
-/** Float operations work on bit patterns: the float type, the instruction, and whether operand and result are floats. */
-function floatInstruction(
-  name: string,
-): { float: "f32" | "f64"; instruction: Plain; from: "float" | "integer"; to: "float" | "integer" } | undefined {
-  const match = /^(f32|f64)\.(\w+)$/.exec(name);
-  if (match === null) return undefined;
-  const float = match[1] as "f32" | "f64";
-  const operation = match[2]!;
+/** How a float operation is said: it works on bit patterns. */
+interface FloatLowering {
+  readonly float: "f32" | "f64";
+  readonly instruction: Plain;
+  /** Whether operand and result are floats. */
+  readonly from: "float" | "integer";
+  readonly to: "float" | "integer";
+}
+
+function floatLowering(float: "f32" | "f64", operation: string): FloatLowering {
   if (operation === "eq" || operation === "lt" || operation === "le")
     return { float, instruction: `${float}.${operation}`, from: "float", to: "integer" };
   if (operation === "to_i32") return { float, instruction: `i32.trunc_sat_${float}_s`, from: "float", to: "integer" };
@@ -65,6 +68,14 @@ function floatInstruction(
   if (operation === "from_i64") return { float, instruction: `${float}.convert_i64_s`, from: "integer", to: "float" };
   return { float, instruction: `${float}.${operation}` as Plain, from: "float", to: "float" };
 }
+
+const floats: ReadonlyMap<string, FloatLowering> = new Map(
+  Object.keys(floatOperations).flatMap((name) => {
+    const [float, operation = ""] = name.split(".");
+    return float === "f32" || float === "f64" ? [[name, floatLowering(float, operation)]] : [];
+  }),
+);
+const vectors: ReadonlySet<string> = new Set([...Object.keys(vectorOperations), ...Object.keys(vectorFloatOperations)]);
 
 /** Cuts the i32 on the stack to a narrow type. */
 export function clean(code: Code, type: Type): void {
@@ -104,7 +115,7 @@ export function lowerOperation(
     code.op("select");
     return;
   }
-  if (name in vectorOperations || name in vectorFloatOperations) {
+  if (vectors.has(name)) {
     types.forEach((_, index) => operand(index));
     if (name in Lane) code.lane(name as Lane, lane);
     else code.op(name as Plain);
@@ -117,7 +128,7 @@ export function lowerOperation(
     code.op(name === "f32.demote" ? "i32.reinterpret_f32" : "i64.reinterpret_f64");
     return;
   }
-  const float = floatInstruction(name);
+  const float = floats.get(name);
   if (float !== undefined) {
     types.forEach((_, index) => {
       operand(index);

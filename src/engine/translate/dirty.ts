@@ -68,7 +68,7 @@ export function registerFlow(
   control: ControlFlow,
   usage: (instruction: RegionInstruction) => Usage,
 ): RegisterFlow {
-  const loops = innermostLoops(region, shape, control.successors());
+  const loops = innermostLoops(region, shape, control.successors);
   const isLazy = (from: number, to: number): boolean => {
     const kind = shape.edge(from, to);
     if (kind === "inline") return true;

@@ -14,31 +14,33 @@ export interface ExitWord {
   readonly status: number;
 }
 export type ExitField = keyof ExitWord;
-const exitFields: Readonly<Record<ExitField, { readonly shift: number; readonly bits: number }>> = {
+const exitFields = {
   record: { shift: 0, bits: 9 },
   page: { shift: 9, bits: 3 },
   adjust: { shift: 12, bits: 9 },
   flags: { shift: 21, bits: 7 },
   status: { shift: 28, bits: 3 },
-};
+} as const satisfies Record<ExitField, { readonly shift: number; readonly bits: number }>;
 export const pageBias = 4;
 /** The status is in the local; `interpret` gives the instruction itself back. */
 export const dynamicStatus = 7;
 /** Kinds of pending flags that one region's exits can tell apart. */
 export const flagKinds = 2 ** exitFields.flags.bits - 1;
 
-const exitFieldNames = Object.keys(exitFields) as ExitField[];
+function pack({ shift, bits }: { readonly shift: number; readonly bits: number }, value: number): number {
+  if (value < 0 || value >= 2 ** bits) throw new Error(`a number of an exit is out of range: ${value}`);
+  return value << shift;
+}
 
 /** Packs a word; throws where a field is out of its range, which is an error of the emitter. */
-export function packExit(word: ExitWord): number {
-  let packed = 0;
-  for (const name of exitFieldNames) {
-    const { shift, bits } = exitFields[name];
-    const value = name === "page" ? word.page + pageBias : word[name];
-    if (value < 0 || value >= 2 ** bits) throw new Error(`an exit's ${name} is out of range`);
-    packed |= value << shift;
-  }
-  return packed;
+export function packExit({ record, page, adjust, flags, status }: ExitWord): number {
+  return (
+    pack(exitFields.record, record) |
+    pack(exitFields.page, page + pageBias) |
+    pack(exitFields.adjust, adjust) |
+    pack(exitFields.flags, flags) |
+    pack(exitFields.status, status)
+  );
 }
 
 /** Bytes of an exit's record: a copy of the instruction's, and one that leads back to the code behind it. */

@@ -2,8 +2,6 @@
 
 import type { SlowFunctions } from "../lower/lowering.ts";
 import { describeForm } from "../forms.ts";
-import type { FormDescription } from "../forms.ts";
-import { buildForm } from "../forms.ts";
 import type { Routine } from "../../ir/node.ts";
 import { regionType, routineType } from "../linker.ts";
 import { fetchFrame } from "../mmu/fetch.ts";
@@ -18,11 +16,11 @@ import { exitRecordBytes } from "./exit-word.ts";
 import type { PendingFlags } from "./fused.ts";
 import { pageGuardBytes } from "./guard.ts";
 import { KnownInstructions, passageOf } from "./known-instructions.ts";
+import type { KnownInstruction } from "./known-instructions.ts";
 import type { Passage } from "./passage.ts";
 import { Recorder } from "./recorder.ts";
 import { formBlocks, readInstruction } from "./region.ts";
 import type { RegionInstruction } from "./region.ts";
-import { analyse } from "./template.ts";
 
 /** A region to be translated. */
 export interface RegionJob {
@@ -74,7 +72,6 @@ export function untranslated(number: number): TranslationResult {
 /** Makes modules of jobs. It keeps what it learns about forms. */
 export class RegionCompiler {
   readonly #rows: readonly Row[];
-  readonly #forms = new Map<number, FormDescription>();
   readonly #instructions = new Map<number, KnownInstructions>();
   readonly #flags = new Map<number, Passage>();
   readonly #recorder = new Recorder(slow);
@@ -86,8 +83,7 @@ export class RegionCompiler {
   #known(key: number): KnownInstructions {
     let known = this.#instructions.get(key);
     if (known === undefined) {
-      const { row, form } = this.#form(key);
-      known = new KnownInstructions(analyse(buildForm(row, form)));
+      known = new KnownInstructions(describeForm(this.#rows, key));
       this.#instructions.set(key, known);
     }
     return known;
@@ -100,15 +96,6 @@ export class RegionCompiler {
     }
     return passage;
   }
-  #form(key: number): FormDescription {
-    let form = this.#forms.get(key);
-    if (form === undefined) {
-      form = describeForm(this.#rows, key);
-      this.#forms.set(key, form);
-    }
-    return form;
-  }
-
   compile({ number, memoryPages, regions }: TranslationJob): TranslationResult {
     const module = new ModuleBuilder();
     module.importMemory("env", "memory", { minimum: memoryPages, maximum: memoryPages, shared: true });
@@ -116,8 +103,12 @@ export class RegionCompiler {
     const recordsGlobal = module.importGlobal("constant", "records", "i32");
     // Code knows them by their numbers: they come first.
     for (const { name, type } of slowFunctions) module.importFunction("slow", name, type);
+    // Instructions are found once, in the order of their records.
+    const forms = regions.map((job) => Array.from(job.forms, (key) => this.#known(key)));
+    const called = new Set(regionRoutines);
+    for (const each of new Set(forms.flat())) for (const routine of each.routines) called.add(routine);
     const routines = new Map<Routine, number>();
-    for (const routine of this.#routines(regions))
+    for (const routine of called)
       routines.set(routine, module.importFunction("routine", routine.name, routineType(routine)));
     const callees = {
       module,
@@ -129,12 +120,15 @@ export class RegionCompiler {
     };
     let at = 0;
     const results: RegionResult[] = [];
-    for (const job of regions) {
+    for (const [position, job] of regions.entries()) {
       const view = new DataView(job.records.buffer, job.records.byteOffset, job.records.byteLength);
-      const instructions: RegionInstruction[] = Array.from(job.forms, (key, index) =>
-        readInstruction(view, index * recordBytes, job.pages[index]!, this.#form(key)),
-      );
-      const known = Array.from(job.forms, (key, index) => this.#known(key).find(view, index * recordBytes));
+      const instructions: RegionInstruction[] = [];
+      const known: KnownInstruction[] = [];
+      forms[position]!.forEach((each, index) => {
+        const record = index * recordBytes;
+        instructions.push(readInstruction(view, record, job.pages[index]!, each.form));
+        known.push(each.find(view, record));
+      });
       const pages = [...new Set(job.pages)];
       const region = {
         mode: job.mode,
@@ -168,17 +162,6 @@ export class RegionCompiler {
       routines: [...routines.keys()].map(({ name }) => name),
       regions: results,
     };
-  }
-
-  /** Every routine that the regions' own code calls. */
-  #routines(regions: readonly RegionJob[]): Set<Routine> {
-    const routines = new Set<Routine>(regionRoutines);
-    for (const { forms } of regions) {
-      for (const key of new Set(forms)) {
-        for (const routine of this.#known(key).routines) routines.add(routine);
-      }
-    }
-    return routines;
   }
 }
 

@@ -1,10 +1,13 @@
 import type { Routine } from "../../ir/node.ts";
 import { directCalls } from "../calls.ts";
-import { RecordField, recordBytes } from "../record.ts";
+import { buildForm } from "../forms.ts";
+import type { FormDescription } from "../forms.ts";
+import { RecordField } from "../record.ts";
 import { fieldReader } from "./fields.ts";
 import type { PendingFlags } from "./fused.ts";
 import type { Passage } from "./passage.ts";
 import type { Recorder } from "./recorder.ts";
+import { analyse } from "./template.ts";
 import type { Template } from "./template.ts";
 import { usageOf } from "./usage.ts";
 import type { Usage } from "./usage.ts";
@@ -15,61 +18,93 @@ export interface KnownInstruction {
   readonly usage: Usage;
   /** Its code behind pending flags, by their number, or 0. */
   readonly passages: Map<number, Passage>;
-  /** Its record's numbers, and another instruction with the same hash. */
-  readonly numbers: Int32Array;
+  readonly numbers: Numbers;
+  /** Another instruction with the same hash. */
   readonly other: KnownInstruction | undefined;
 }
 
-/** Words of a record from {@link RecordField.start} on. */
-const words = (recordBytes - RecordField.start) / 4;
+/** What decides an instruction's code: the words of its record, 0 where they make no difference. */
+interface Numbers {
+  readonly position: number;
+  readonly registers: number;
+  readonly addressing: number;
+  readonly immediate: number;
+  readonly immediateHigh: number;
+  readonly displacement: number;
+  readonly rest: number;
+}
+
+function readNumbers(view: DataView, record: number, { positional, immediate }: Template): Numbers {
+  const word = (at: number) => view.getInt32(record + at, true);
+  const target = immediate || positional;
+  return {
+    position: positional ? word(RecordField.start) : 0,
+    registers: word(RecordField.reg),
+    addressing: word(RecordField.index),
+    immediate: target ? word(RecordField.immediate) : 0,
+    immediateHigh: target ? word(RecordField.immediate + 4) : 0,
+    displacement: word(RecordField.displacement),
+    rest: word(RecordField.scale),
+  };
+}
+
+function hashOf(numbers: Numbers): number {
+  const { position, registers, addressing, immediate, immediateHigh, displacement, rest } = numbers;
+  let hash = Math.imul(registers ^ Math.imul(addressing, 0x2c1b3c6d), 0x297a2d39);
+  hash ^= hash >>> 15;
+  hash = Math.imul(hash ^ immediate ^ Math.imul(displacement, 0x2c1b3c6d), 0x297a2d39);
+  hash ^= hash >>> 15;
+  hash = Math.imul(hash ^ rest ^ Math.imul(immediateHigh ^ position, 0x2c1b3c6d), 0x297a2d39);
+  // A small integer: a map finds those quickest.
+  return (hash ^ (hash >>> 15)) & 0x3fffffff;
+}
+
+function same(a: Numbers, b: Numbers): boolean {
+  return (
+    a.registers === b.registers &&
+    a.addressing === b.addressing &&
+    a.displacement === b.displacement &&
+    a.immediate === b.immediate &&
+    a.immediateHigh === b.immediateHigh &&
+    a.rest === b.rest &&
+    a.position === b.position
+  );
+}
 
 /**
  * The instructions of one form that have been met. Most code is made of few: the same registers, offsets and numbers come
  * again, and so does what was made of them.
  */
 export class KnownInstructions {
+  readonly form: FormDescription;
   readonly template: Template;
   /** What its code calls. */
   readonly routines: readonly Routine[];
   readonly #byHash = new Map<number, KnownInstruction>();
-  readonly #numbers = new Int32Array(words);
 
-  constructor(template: Template) {
+  constructor(form: FormDescription) {
+    const template = analyse(buildForm(form.row, form.form));
+    this.form = form;
     this.template = template;
     this.routines = template.inline ? [...directCalls(template.body).routines] : [];
   }
 
   /** The instruction whose record is at `record`. */
   find(view: DataView, record: number): KnownInstruction {
-    const numbers = this.#numbers;
-    const { positional, immediate } = this.template;
-    let hash = 0;
-    for (let word = 0; word < words; word++) {
-      const at = word * 4 + RecordField.start;
-      const position = at === RecordField.start;
-      const target = at === RecordField.immediate || at === RecordField.immediate + 4;
-      const matters = position ? positional : !target || immediate || positional;
-      const number = matters ? view.getInt32(record + at, true) : 0;
-      numbers[word] = number;
-      hash = Math.imul(hash ^ (hash >>> 15) ^ number, 0x2c1b3c6d);
-    }
+    const numbers = readNumbers(view, record, this.template);
+    const hash = hashOf(numbers);
     const known = this.#byHash.get(hash);
     for (let each = known; each !== undefined; each = each.other) if (same(each.numbers, numbers)) return each;
     const instruction = {
       template: this.template,
       usage: usageOf(this.template, view, record),
       passages: new Map<number, Passage>(),
-      numbers: numbers.slice(),
+      numbers,
       other: known,
     };
     this.#byHash.set(hash, instruction);
     return instruction;
   }
-}
-
-function same(a: Int32Array, b: Int32Array): boolean {
-  for (let word = 0; word < words; word++) if (a[word] !== b[word]) return false;
-  return true;
 }
 
 /** The passage of an instruction behind pending flags; `record` is where one of its records is. */

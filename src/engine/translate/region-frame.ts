@@ -2,6 +2,7 @@ import type { Routine } from "../../ir/node.ts";
 import type { Code } from "../../wasm/code.ts";
 import { State } from "../../x86/state.ts";
 import type { Callees } from "../linker.ts";
+import { recordBytes } from "../record.ts";
 import { exitRecordBytes, flagKinds } from "./exit-word.ts";
 import { registerFlow } from "./dirty.ts";
 import type { RegisterFlow } from "./dirty.ts";
@@ -46,7 +47,8 @@ export class RegionFrame {
   dirty: RegisterSet = noRegisters;
   /** Registers that the region has in locals. */
   readonly registers: RegisterSet;
-  readonly #exitNumbers = new Map<RegionInstruction, number>();
+  /** Their places there, by the instructions' numbers. */
+  readonly #exitNumbers: number[] = [];
   /** What may be pending at an exit, in the order of its numbers from 1. */
   readonly #flagKinds: PendingFlags[] = [];
   #locals = fixedLocals;
@@ -56,7 +58,7 @@ export class RegionFrame {
     this.region = region;
     this.context = context;
     this.control = new ControlFlow(region);
-    this.shape = shapeOf(this.control.successors(), region.entries);
+    this.shape = shapeOf(this.control.successors, region.entries);
     let registers = noRegisters;
     for (const { instructions } of region.blocks.values()) {
       for (const instruction of instructions) {
@@ -133,11 +135,7 @@ export class RegionFrame {
 
   /** The exit record of an instruction. */
   exitRecord(instruction: RegionInstruction): number {
-    const known = this.#exitNumbers.get(instruction);
-    if (known !== undefined) return known;
-    const number = this.exits.push(instruction) - 1;
-    this.#exitNumbers.set(instruction, number);
-    return number;
+    return (this.#exitNumbers[instruction.record / recordBytes] ??= this.exits.push(instruction) - 1);
   }
   /** Puts an exit record's address on the stack. */
   recordAddress(index: number): void {

@@ -76,8 +76,8 @@ test("region: a return leads to where the region's own calls return to", () => {
   const { instructions, leaders, entries } = collected(code);
   const blocks = formBlocks(instructions, leaders);
   const flow = new ControlFlow({ mode: 2, blocks, entries: [...entries.keys()], pages: [0] });
-  assert.deepEqual(flow.successors().get(16), [4]);
-  assert.deepEqual(flow.successors().get(0), [16]);
+  assert.deepEqual(flow.successors.get(16), [4]);
+  assert.deepEqual(flow.successors.get(0), [16]);
 });
 
 test("region: in random code every instruction is in blocks that follow the code, with leaders at their beginnings alone", () => {

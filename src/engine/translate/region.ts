@@ -118,6 +118,11 @@ export function formBlocks(
   return blocks;
 }
 
+/** An i64 of 53 bits at most. */
+function readTarget(view: DataView, at: number): number {
+  return view.getInt32(at + 4, true) * 2 ** 32 + view.getUint32(at, true);
+}
+
 /** The instruction whose record is at `record` of `view`, in page `page` of its region. */
 export function readInstruction(
   view: DataView,
@@ -131,17 +136,21 @@ export function readInstruction(
     offset: base + view.getUint16(record + RecordField.start, true),
     next: base + view.getUint16(record + RecordField.next, true),
     form,
-    target: form.row.branch ? base + Number(view.getBigInt64(record + RecordField.immediate, true)) : undefined,
+    target: form.row.branch ? base + readTarget(view, record + RecordField.immediate) : undefined,
   };
 }
 
 /** Return points that a return is compared with before it leaves its region. */
 const comparedReturns = 4;
 
+const nowhere: readonly number[] = [];
+
 /** Where control may go from each block, inside the region: a target for each branch, in the order of the instructions. */
 export class ControlFlow {
   readonly #region: Region;
   readonly returnPoints: readonly number[];
+  /** By block, in the order of its instructions. */
+  readonly successors: ReadonlyMap<number, readonly number[]>;
 
   constructor(region: Region) {
     this.#region = region;
@@ -152,20 +161,19 @@ export class ControlFlow {
       return inside && region.blocks.has(next) ? [next] : [];
     });
     this.returnPoints = [...new Set(behindCalls)].slice(0, comparedReturns);
+    const successors = new Map<number, readonly number[]>();
+    for (const [offset, { instructions, next }] of region.blocks) {
+      const all: number[] = [];
+      for (const instruction of instructions) for (const to of this.targets(instruction)) all.push(to);
+      if (next !== undefined && region.blocks.has(next)) all.push(next);
+      successors.set(offset, all);
+    }
+    this.successors = successors;
   }
 
   /** Blocks to which an instruction may branch. */
   targets({ target, form }: RegionInstruction): readonly number[] {
     if (form.row.instruction.flow === "return") return this.returnPoints;
-    return target !== undefined && this.#region.blocks.has(target) ? [target] : [];
-  }
-
-  successors(): Map<number, readonly number[]> {
-    return new Map(
-      [...this.#region.blocks].map(([offset, { instructions, next }]) => {
-        const all = instructions.flatMap((instruction) => this.targets(instruction));
-        return [offset, next !== undefined && this.#region.blocks.has(next) ? [...all, next] : all];
-      }),
-    );
+    return target !== undefined && this.#region.blocks.has(target) ? [target] : nowhere;
   }
 }

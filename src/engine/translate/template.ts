@@ -129,15 +129,18 @@ export function analyse(body: Block): Template {
     visitOperands(value, (operand) => use(operand, named || value.kind === "condition"));
   };
   const foldable = new Set<number>();
+  const mayBeFolded = new Map<number, boolean>();
   /** @returns whether a value may turn out to be a constant, or part of it. */
   const mayFold = (value: Value): boolean => {
     if (value.kind === "const" || value.kind === "field") return true;
-    if (foldable.has(value.id)) return true;
+    const seen = mayBeFolded.get(value.id);
+    if (seen !== undefined) return seen;
     let may = false;
     if (value.kind === "get") may = mayBeZero(value.slot);
     else if (value.kind === "operation") may = value.operands.map(mayFold).includes(true);
     else if (value.kind === "convert") may = mayFold(value.operand);
     else if (value.kind === "condition") mayFold(value.value);
+    mayBeFolded.set(value.id, may);
     if (may) foldable.add(value.id);
     return may;
   };
