@@ -1,7 +1,7 @@
 import type { Value } from "../../ir/node.ts";
 import { instruction } from "../instruction.ts";
 import { packedVector } from "./packed.ts";
-import { mixColumns, shiftRows, substitute, unmixColumns } from "../routines/aes.ts";
+import { mixColumns, shiftRows, substitute, substitutionConstant, unmixColumns } from "../routines/aes.ts";
 import type { Semantics } from "../semantics.ts";
 import { bytesVector, zeroExtended } from "../vectors.ts";
 
@@ -15,10 +15,10 @@ function substituted(ir: Semantics, state: Value, direction: "forward" | "invers
 }
 
 export const aesenc = packedVector("aesenc", "AES", "38 DC", (ir, state, key) =>
-  xor(ir, mixColumns(ir, substituted(ir, state, "forward")), key),
+  xor(ir, mixColumns(ir, substituted(ir, state, "forward")), xor(ir, key, substitutionConstant(ir))),
 );
 export const aesenclast = packedVector("aesenclast", "AES", "38 DD", (ir, state, key) =>
-  xor(ir, substituted(ir, state, "forward"), key),
+  xor(ir, substituted(ir, state, "forward"), xor(ir, key, substitutionConstant(ir))),
 );
 export const aesdec = packedVector("aesdec", "AES", "38 DE", (ir, state, key) =>
   xor(ir, unmixColumns(ir, substituted(ir, state, "inverse")), key),
@@ -36,7 +36,8 @@ export const aeskeygenassist = instruction({
   semantics(ir, destination, source, immediate) {
     ir.requireSse();
     const [words] = ir.call(substitute.forward, source.read());
-    const arranged = ir.shuffle(words!, words!, [4, 5, 6, 7, 5, 6, 7, 4, 12, 13, 14, 15, 13, 14, 15, 12]);
+    const whole = ir.hold(xor(ir, words!, substitutionConstant(ir)));
+    const arranged = ir.shuffle(whole, whole, [4, 5, 6, 7, 5, 6, 7, 4, 12, 13, 14, 15, 13, 14, 15, 12]);
     const constant = zeroExtended(ir, immediate.read("i32"));
     const places = bytesVector(ir, [16, 16, 16, 16, 0, 16, 16, 16, 16, 16, 16, 16, 0, 16, 16, 16]);
     destination.write(xor(ir, arranged, ir.op("i8x16.swizzle", [constant, places])));

@@ -9,53 +9,145 @@ function timesX(value: number): number {
   return ((value << 1) ^ (value & 0x80 ? 0x11b : 0)) & 0xff;
 }
 
-/** The S-box: the multiplicative inverse, then an affine map. FIPS 197 §5.1.1. */
-function substitutionBox(): number[] {
-  // Powers of the generator x + 1, so that inverses are found by their exponents.
-  const powers = Array.from({ length: 255 }, () => 1);
-  for (let index = 1; index < 255; index++) powers[index] = powers[index - 1]! ^ timesX(powers[index - 1]!);
-  const box = Array.from({ length: 256 }, () => 0x63);
-  powers.forEach((value, exponent) => {
-    const inverse = powers[(255 - exponent) % 255]!;
-    const doubled = inverse * 0x101;
-    const rotations = [0, 4, 5, 6, 7].map((by) => doubled >> by);
-    box[value] = rotations.reduce((sum, rotated) => sum ^ rotated, 0x63) & 0xff;
-  });
-  return box;
+/** Powers of the generator x + 1 of GF(2^8), so that products and inverses are found by exponents. */
+const powers = Array.from({ length: 255 }, () => 1);
+for (let index = 1; index < 255; index++) powers[index] = powers[index - 1]! ^ timesX(powers[index - 1]!);
+const exponents = new Map(powers.map((value, exponent) => [value, exponent]));
+
+function product(a: number, b: number): number {
+  return a === 0 || b === 0 ? 0 : powers[(exponents.get(a)! + exponents.get(b)!) % 255]!;
+}
+function reciprocal(value: number): number {
+  return powers[(255 - exponents.get(value)!) % 255]!;
 }
 
-function inverted(box: readonly number[]): number[] {
-  const inverse = Array.from({ length: 256 }, () => 0);
-  box.forEach((value, index) => (inverse[value] = index));
-  return inverse;
+/** The matrix of the S-box's affine map. FIPS 197 §5.1.1. */
+function scrambled(value: number): number {
+  const doubled = value * 0x101;
+  return [0, 4, 5, 6, 7].reduce((sum, by) => sum ^ (doubled >> by), 0) & 0xff;
+}
+const unscramble = Array.from({ length: 256 }, () => 0);
+for (let value = 0; value < 256; value++) unscramble[scrambled(value)] = value;
+const constant = 0x63;
+
+/**
+ * The inverse in GF(2^8) by tables of 16 bytes, after M. Hamburg, "Accelerating AES with Vector Permute Instructions".
+ *
+ * Over the subfield GF(2^4), τ is a root of y² + ay + 1. Then x = i + jτ has the norm M = i² + aij + j² = k² + aij, k being
+ * i + j, and its inverse is its conjugate over M: ((i + aj) + jτ) / M, a sum of multiples of (k + ai) / M and (k + aj) / M.
+ * Those are the inverses of 1/(1/i + a/k) + j and 1/(1/j + a/k) + i, as multiplying out shows: five inverses in GF(2^4), and no
+ * product. An infinite value is one whose highest bit is set: swizzles take it to 0, and 1/0 is one.
+ */
+const infinite = 0x80;
+
+/** GF(2^4) in GF(2^8), by the numbers that the tables know its elements by: 0 is 0, and addition is ⊕ of both. */
+const subfield: readonly number[] = (() => {
+  const basis = [0, 1, 2, 3].map((exponent) => powers[17 * exponent]!);
+  return Array.from({ length: 16 }, (_, number) =>
+    basis.reduce((sum, element, bit) => ((number >> bit) & 1 ? sum ^ element : sum), 0),
+  );
+})();
+const numberOf = new Map(subfield.map((element, number) => [element, number]));
+
+/** a, and τ, of which a is the sum with its conjugate τ^16, and 1 the product. */
+const [a, tau] = (() => {
+  const root = powers[15]!;
+  return [root ^ reciprocal(root), root];
+})();
+
+/** By a byte x = i + jτ: i in the higher four bits of the result, k in the lower. */
+const parts = Array.from({ length: 256 }, () => 0);
+for (const [i, first] of subfield.entries())
+  for (const [j, second] of subfield.entries()) parts[first ^ product(second, tau)] = (i << 4) | (i ^ j);
+
+/** By the number of an element n: c/n in numbers. */
+const overNumber = (c: number) =>
+  subfield.map((element) => (element === 0 ? infinite : numberOf.get(product(c, reciprocal(element)))!));
+const reciprocals = overNumber(1);
+const aReciprocals = overNumber(a);
+
+/**
+ * (k + ai)/M and (k + aj)/M are u = ((1 + a)i + j)/M and v = (i + (1 + a)j)/M. Of those, i/M is ((1 + a)u + v)/a², j/M is
+ * (u + (1 + a)v)/a², and the inverse is i/M + (a + τ)j/M.
+ */
+const [uFactor, vFactor] = (() => {
+  const overSquare = reciprocal(product(a, a));
+  return [a ^ 1 ^ a ^ tau, 1 ^ product(a ^ tau, a ^ 1)].map((factor) => product(factor, overSquare)) as [
+    number,
+    number,
+  ];
+})();
+
+interface SubstitutionTables {
+  /** By the lower and the higher half of a byte: what ⊕ makes the parts of the byte to be inverted. */
+  readonly input: readonly [readonly number[], readonly number[]];
+  /** By 1/u and 1/v: what ⊕ makes the result. */
+  readonly output: readonly [readonly number[], readonly number[]];
+}
+function tables(before: (byte: number) => number, after: (byte: number) => number, first: number): SubstitutionTables {
+  const halves = [0, 4].map((shift) =>
+    Array.from({ length: 16 }, (_, half) => parts[before(half << shift) ^ (shift === 0 ? first : 0)]!),
+  ) as [number[], number[]];
+  const outputs = [uFactor, vFactor].map((factor) =>
+    subfield.map((element) => (element === 0 ? 0 : after(product(factor, reciprocal(element))))),
+  ) as [number[], number[]];
+  return { input: halves, output: outputs };
 }
 
-/** (bytes: v128) → v128: each byte looked up, in 16 pieces of the table; a piece gives zero for bytes that are not its own. */
-function lookUp(name: string, box: readonly number[]): Routine {
+/** (bytes: v128) → v128: each byte substituted but for what `tables` leave out. */
+function substitution(name: string, { input, output }: SubstitutionTables): Routine {
   return routine(
     name,
     { parameters: ["v128"], results: ["v128"], faults: false },
     () => new Builder(),
     (ir, vector) => {
-      const parts = Array.from({ length: 16 }, (_, piece) => {
-        const table = bytesVector(ir, box.slice(16 * piece, 16 * piece + 16));
-        const first = bytesVector(
-          ir,
-          Array.from({ length: 16 }, () => 16 * piece),
-        );
-        return ir.op("i8x16.swizzle", [table, ir.op("i8x16.sub", [vector, first])]);
-      });
-      ir.return(parts.reduce((all, part) => ir.op("v128.or", [all, part])));
+      const xor = (left: Value, right: Value) => ir.hold(ir.op("v128.xor", [left, right]));
+      const lookUp = (table: readonly number[], places: Value) =>
+        ir.op("i8x16.swizzle", [bytesVector(ir, table), places]);
+      const halves = (bytes: Value) => {
+        const mask = everyByte(ir, 0x0f);
+        const upper = ir.op("i16x8.shr_u", [bytes, ir.const("i32", 4)]);
+        return [bytes, upper].map((half) => ir.hold(ir.op("v128.and", [half, mask]))) as [Value, Value];
+      };
+      const [low, high] = halves(vector);
+      const [k, i] = halves(xor(lookUp(input[0], low), lookUp(input[1], high)));
+      const j = xor(i, k);
+      const shared = ir.hold(lookUp(aReciprocals, k));
+      const inverse = (of: Value, other: Value) => {
+        const sum = xor(lookUp(reciprocals, of), shared);
+        return xor(lookUp(reciprocals, sum), other);
+      };
+      ir.return(xor(lookUp(output[0], inverse(i, j)), lookUp(output[1], inverse(j, i))));
     },
   );
 }
 
-const box = substitutionBox();
-/** SubBytes and its inverse. */
+function everyByte(ir: Builder, byte: number): Value {
+  return bytesVector(
+    ir,
+    Array.from({ length: 16 }, () => byte),
+  );
+}
+
+/** SubBytes without its constant, and InvSubBytes. The constant is the same wherever MixColumns takes it. */
 export const substitute = {
-  forward: lookUp("aes.substitute", box),
-  inverse: lookUp("aes.unsubstitute", inverted(box)),
+  forward: substitution(
+    "aes.substitute",
+    tables((byte) => byte, scrambled, 0),
+  ),
+  inverse: substitution(
+    "aes.unsubstitute",
+    tables(
+      (byte) => unscramble[byte]!,
+      (byte) => byte,
+      unscramble[constant]!,
+    ),
+  ),
 };
+/** What {@link substitute}.forward leaves out. */
+export function substitutionConstant(ir: Builder): Value {
+  return everyByte(ir, constant);
+}
 
 /** ShiftRows and its inverse: row r, the bytes r, r + 4, r + 8 and r + 12, moves by r columns. */
 export function shiftRows(ir: Builder, state: Value, direction: "forward" | "inverse"): Value {
@@ -70,10 +162,9 @@ export function shiftRows(ir: Builder, state: Value, direction: "forward" | "inv
 }
 
 function timesXLanes(ir: Builder, vector: Value): Value {
-  const doubled = ir.op("i8x16.shl", [vector, ir.const("i32", 1)]);
-  const negative = ir.op("i8x16.shr_s", [vector, ir.const("i32", 7)]);
-  const reduction = ir.op("v128.and", [negative, ir.op("i8x16.splat", [ir.const("i32", 0x1b)])]);
-  return ir.hold(ir.op("v128.xor", [doubled, reduction]));
+  const doubled = ir.op("i8x16.add", [vector, vector]);
+  const negative = ir.op("i8x16.lt_s", [vector, ir.const("v128", 0)]);
+  return ir.hold(ir.op("v128.xor", [doubled, ir.op("v128.and", [negative, everyByte(ir, 0x1b)])]));
 }
 /** Each column's bytes moved up by `by` places. */
 function rotated(ir: Builder, vector: Value, by: number): Value {
