@@ -1,7 +1,7 @@
 import { stateBytes } from "../x86/state.ts";
 
 /**
- * Where things are in a domain's linear memory (design.md D5, engine.md §15): a private area of 64 MiB, then machine
+ * Where things are in a domain's linear memory (design.md D5, engine.md §15): a private area of 128 MiB, then machine
  * frames. Byte addresses; everything below is the same in every domain, so that emitted code can name it. Only addresses
  * of vCPU state are not constants: they are offsets from the vCPU's base.
  */
@@ -71,8 +71,8 @@ export const DomainLayout = {
   formCounts: 19 * MiB,
   /** Allocated upward; when full, everything decoded is forgotten. */
   records: 20 * MiB,
-  recordsEnd: 64 * MiB,
-  privateBytes: 64 * MiB,
+  recordsEnd: 128 * MiB,
+  privateBytes: 128 * MiB,
 } as const;
 if (DomainLayout.vcpus + maximumVcpus * VcpuLayout.bytes > DomainLayout.p2m) throw new Error("vCPUs do not fit");
 if (DomainLayout.recordHash + DomainLayout.hashEntries * HashEntry.bytes > DomainLayout.formCounts)

@@ -15,6 +15,8 @@ import { dropJumps } from "../mmu/tlb.ts";
 import { RecordField, recordBytes } from "../record.ts";
 import { exitRecordBytes } from "./exit-word.ts";
 import { PageGuard } from "./guard.ts";
+import { HotCode } from "./hot-code.ts";
+import type { Wanted } from "./hot-code.ts";
 import { regionRoutines } from "./job.ts";
 import type { RegionJob, RegionResult, TranslationJob, TranslationResult } from "./job.ts";
 import { collect, readInstruction } from "./region.ts";
@@ -89,7 +91,7 @@ export class Translator {
   readonly #runtime: Readonly<Record<string, unknown>>;
   readonly #slow: Record<string, unknown>;
   readonly #routines = new Map<string, Routine>(regionRoutines.map((each) => [each.name, each]));
-  readonly #queue: Pending[] = [];
+  readonly #hot: HotCode;
   readonly #jobs = new Map<number, readonly Pending[]>();
   #number = 0;
   #fresh = firstRegionSlot;
@@ -103,6 +105,7 @@ export class Translator {
   /** @param runtime Exports of the runtime module: "stub", and the slow functions. */
   constructor(processor: Processor, runtime: Readonly<Record<string, unknown>>) {
     this.#processor = processor;
+    this.#hot = new HotCode(processor.view);
     this.#runtime = runtime;
     this.#slow = Object.fromEntries(slowFunctions.map(({ name }) => [name, runtime[name]]));
   }
@@ -112,29 +115,36 @@ export class Translator {
     const { view } = this.#processor;
     // Whatever comes of it, it is not asked for again soon.
     view.setInt32(head + RecordField.immediate, -1, true);
-    const pending = this.#collect(head, rip);
-    if (pending === undefined) return;
+    const at = view.getUint32(head + RecordField.displacement, true);
+    const mode = view.getUint16(head + RecordField.immediate2, true);
+    // Regions are of 64-bit code, and not of instructions that are executed alone.
+    if ((mode & 7) !== 2 || !this.#hot.isFree(head)) return;
     this.statistics.wanted += 1;
-    this.#queue.push(pending);
-    this.#track(pending.tracked);
+    this.#hot.add({ head, at, mode, frames: this.#framesAround(rip, at) });
+  }
+
+  /** Frames of the pages that a region from here may have, by their distance. */
+  #framesAround(rip: bigint, at: number): Map<number, number> {
+    const offset = at % frameBytes;
+    const base = rip - BigInt(offset);
+    const frames = new Map([[0, at - offset]]);
+    for (let page = -reach; page <= reach; page++) {
+      const frame = page === 0 ? undefined : this.#frameAt(base + BigInt(page * frameBytes));
+      if (frame !== undefined) frames.set(page, frame);
+    }
+    return frames;
   }
 
   /** Submits what is wanted, and installs what is there. To be called often; cheap where there is nothing to do. */
   work(): void {
     const { service } = this.#processor;
-    while (this.#queue.length > 0 && this.#jobs.size < underWay) this.#submit();
+    while (this.#hot.size > 0 && this.#jobs.size < underWay) this.#submit();
     if (this.#jobs.size === 0) return;
     for (let result = service.poll(); result !== undefined; result = service.poll()) this.#take(result);
   }
 
   #submit(): void {
-    // Heads go on counting while they wait: those that were entered most often since come first.
-    const heat = ({ tracked }: Pending) =>
-      this.#processor.view.getInt32(tracked.heads[0]!.head + RecordField.immediate, true);
-    this.#queue.sort((a, b) => heat(a) - heat(b));
-    const next = this.#queue.splice(0, batch);
-    const pending = next.filter(({ tracked }) => tracked.state === "wanted");
-    for (const { tracked } of next) if (tracked.state === "dropped") this.#retired.push(tracked.slot);
+    const pending = this.#hot.take(batch).flatMap((wanted) => this.#collect(wanted) ?? []);
     if (pending.length === 0) return;
     const number = this.#number++;
     this.#jobs.set(number, pending);
@@ -142,18 +152,14 @@ export class Translator {
     service.submit({ number, memoryPages: linker.pages, regions: pending.map(({ job }) => job) });
   }
 
-  #collect(head: number, rip: bigint): Pending | undefined {
+  #collect(wanted: Wanted): Pending | undefined {
+    const { head, at, mode, frames } = wanted;
+    // One that was collected before in the same go may have it.
+    if (!this.#hot.isWanted(wanted)) return undefined;
     const { view, cache, forms } = this.#processor;
-    const at = view.getUint32(head + RecordField.displacement, true);
-    const mode = view.getUint16(head + RecordField.immediate2, true);
-    if ((mode & 3) !== 2) return undefined;
     const offset = at % frameBytes;
-    const base = rip - BigInt(offset);
-    const frames = new Map<number, number | undefined>([[0, at - offset]]);
     const byteAddress = (where: number): number | undefined => {
       const page = Math.floor(where / frameBytes);
-      if (Math.abs(page) > reach) return undefined;
-      if (!frames.has(page)) frames.set(page, this.#frameAt(base + BigInt(page * frameBytes)));
       const frame = frames.get(page);
       return frame === undefined ? undefined : frame + (where - page * frameBytes);
     };
@@ -172,9 +178,7 @@ export class Translator {
         freeHead: (where) => {
           const byte = byteAddress(where);
           const known = byte === undefined ? undefined : cache.find(byte, mode).head;
-          return known !== undefined && view.getUint16(known + RecordField.handler, true) === Handler.head
-            ? known
-            : undefined;
+          return known !== undefined && this.#hot.isFree(known) ? known : undefined;
         },
       },
       { offset, head },
@@ -188,7 +192,7 @@ export class Translator {
     found.forEach(({ record }, index) =>
       records.set(new Uint8Array(view.buffer, record, recordBytes), index * recordBytes),
     );
-    return {
+    const pending: Pending = {
       tracked: {
         slot,
         frames: [...framesOf.values()].map((frame) => frame / frameBytes),
@@ -211,6 +215,9 @@ export class Translator {
       instructions: found,
       framesOf,
     };
+    this.#hot.claim(entries.values());
+    this.#track(pending.tracked);
+    return pending;
   }
 
   /** The frame that instructions at a linear address come from, as far as that can be told without a fault. */
@@ -235,6 +242,7 @@ export class Translator {
     const job = this.#jobs.get(result.number);
     this.#jobs.delete(result.number);
     if (job === undefined) return;
+    for (const { tracked } of job) this.#hot.release(tracked.heads.map(({ head }) => head));
     if (result.regions.length === 0 || job.every(({ tracked }) => tracked.state === "dropped")) {
       this.#abandon(job);
       return;
@@ -357,6 +365,7 @@ export class Translator {
 
   /** Every record is forgotten, and with them every region. */
   forgetEverything(): void {
+    this.#hot.clear();
     for (const tracked of new Set([...this.#byFrame.values()].flatMap((each) => [...each]))) this.#drop(tracked);
     this.#byFrame.clear();
   }

@@ -1,6 +1,6 @@
 /** What runs in the translator's worker thread: it makes WebAssembly of hot guest code, for all vCPUs of the process. */
 
-import { readlinkSync } from "node:fs";
+import { readFileSync, readdirSync, readlinkSync } from "node:fs";
 import { constants, setPriority } from "node:os";
 import { parentPort } from "node:worker_threads";
 import type { MessagePort } from "node:worker_threads";
@@ -11,15 +11,23 @@ import type { TranslationJob, TranslationResult } from "../../engine/translate/j
 
 /** Modules that are kept alive, so that V8 finds the code of those that a vCPU has yet to instantiate. */
 const keptModules = 64;
+/** As `nice` has it: half of what it gives when it is not told. */
+const lessUrgent = constants.priority.PRIORITY_BELOW_NORMAL / 2;
 
 const port = parentPort;
 assert(port !== null, "translator-worker.ts runs in a worker thread");
-/** Vacates a core for the guest where there are too few: translation is worth while only when it costs no time. */
+/**
+ * Vacates a core for the guest where there are too few: translation is worth while only when it costs no time. The same goes for
+ * the threads of V8 that compile.
+ */
 function giveWay(): void {
   try {
-    // Linux schedules threads one by one, and knows them by numbers like processes'. Elsewhere there is no such link.
-    const thread = Number(readlinkSync("/proc/thread-self").split("/").at(-1));
-    setPriority(thread, constants.priority.PRIORITY_BELOW_NORMAL / 2);
+    // Linux schedules threads one by one, and knows them by numbers like processes'. Elsewhere there are no such files.
+    for (const thread of readdirSync("/proc/self/task")) {
+      const name = readFileSync(`/proc/self/task/${thread}/comm`, "utf8").trim();
+      if (name === "node-V8Worker") setPriority(Number(thread), lessUrgent);
+    }
+    setPriority(Number(readlinkSync("/proc/thread-self").split("/").at(-1)), lessUrgent);
   } catch {
     // As it is, then.
   }
