@@ -194,12 +194,14 @@ export class DomainGuest implements Guest {
       uncheckedShared,
       uncheckedRefused,
       uncheckedUnsteady,
+      processorSeconds,
       ...exits
     } = Counter;
     const count = (at: number): number => counters[at] ?? 0;
     const end = this.#stopped ?? this.#parts.machine.world.monotonic();
     return {
       seconds: (end - this.#started) / 1e9,
+      processorSeconds: count(processorSeconds),
       instructions: count(instructions),
       transitions: count(transitions),
       translated: count(translated),

@@ -23,6 +23,8 @@ export type ShutdownReason = "poweroff" | "reboot" | "suspend" | "crash" | "watc
 export interface GuestStatistics {
   /** Seconds of the host's time since it was unpaused. */
   readonly seconds: number;
+  /** Seconds of processor time that its thread has used. */
+  readonly processorSeconds: number;
   /** Guest instructions. */
   readonly instructions: number;
   /** Calls from guest code's WebAssembly into JavaScript, and returns to it. */

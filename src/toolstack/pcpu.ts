@@ -53,6 +53,8 @@ export const Counter = {
   uncheckedShared: 17,
   uncheckedRefused: 18,
   uncheckedUnsteady: 19,
+  /** Seconds of processor time that the thread has used. */
+  processorSeconds: 20,
 } as const;
 export const COUNTERS = Object.keys(Counter).length;
 

@@ -32,17 +32,19 @@ export interface ControlLine {
 }
 
 /** Entries after which code is worth translating: what that costs is earned back by then. */
-const defaultThreshold = 4000;
+const defaultThreshold = 1000;
 
 /**
  * Runs a vCPU to its domain's end. Blocks the calling thread.
  * @param translator Who translates hot code; without one, this thread.
+ * @param processorSeconds Processor time that the calling thread has used, for the domain's counters.
  */
 export function runPcpu(
   assignment: PcpuAssignment,
   world: World,
   control: ControlLine,
   translator?: TranslationService,
+  processorSeconds: () => number = () => 0,
 ): void {
   const { config, context, counters, domain: id, vcpu: index } = assignment;
   // Two domains' memories meet only in a thread whose guest maps or copies a page of the other's.
@@ -78,7 +80,7 @@ export function runPcpu(
   const attention = attentionOf(assignment.memory, index);
   cpu.attach(vcpu, attention);
   if (context !== undefined) vcpu.setContext(context);
-  countRuns(vcpu, new Float64Array(counters));
+  countRuns(vcpu, new Float64Array(counters), processorSeconds);
 
   const crash = runToEnd(cpu, vcpu, attention, control);
   if (crash === "tiers-differ") return;
@@ -121,7 +123,7 @@ const COUNTED: Readonly<Record<Exit, number>> = {
 };
 
 /** Keeps the counters that other threads read. */
-function countRuns(vcpu: WasmVcpu, counters: Float64Array): void {
+function countRuns(vcpu: WasmVcpu, counters: Float64Array, processorSeconds: () => number): void {
   const run = vcpu.run.bind(vcpu);
   vcpu.run = (budget) => {
     const exit = run(budget);
@@ -131,6 +133,7 @@ function countRuns(vcpu: WasmVcpu, counters: Float64Array): void {
     counters[Counter.transitions] = vcpu.transitions;
     counters[Counter.translated] = vcpu.translated;
     counters[Counter.regionEntries] = vcpu.regionEntries;
+    counters[Counter.processorSeconds] = processorSeconds();
     const { translation } = vcpu;
     if (translation !== undefined) {
       counters[Counter.regions] = translation.regions;

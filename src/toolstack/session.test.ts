@@ -59,6 +59,7 @@ function session(mode: SessionMode, input: readonly string[] | undefined): Fixtu
     destroy,
     statistics: () => ({
       seconds: 0,
+      processorSeconds: 0,
       instructions: 0,
       transitions: 0,
       translated: 0,

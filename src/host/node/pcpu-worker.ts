@@ -23,4 +23,16 @@ const control: ControlLine = {
     }
   },
 };
-runPcpu(assignment, hostWorld(origin), control, translatorService(translator));
+/** This thread's processor time, looked at now and then: a look takes as long as a hypercall. */
+function processorSeconds(): number {
+  calls += 1;
+  if (calls % 16 === 0) {
+    const { user, system } = process.threadCpuUsage();
+    seconds = (user + system) / 1e6;
+  }
+  return seconds;
+}
+let calls = 0;
+let seconds = 0;
+
+runPcpu(assignment, hostWorld(origin), control, translatorService(translator), processorSeconds);
