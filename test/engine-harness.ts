@@ -3,6 +3,7 @@ import type { Platform, SegmentState, VcpuContext } from "../src/engine/engine.t
 import { Exit } from "../src/engine/engine.ts";
 import { allocateDomainMemory, openDomainMemory } from "../src/engine/domain-memory.ts";
 import { WasmEngine } from "../src/engine/wasm-engine.ts";
+import type { EngineOptions } from "../src/engine/wasm-engine.ts";
 import { recordRuns, watchPlatform } from "./system/record.ts";
 
 export { Exit };
@@ -44,6 +45,9 @@ export interface RaisedException {
   readonly cr2: bigint;
 }
 
+/** Compare every entry of every region. */
+export const checkAll = { first: Infinity, every: 1 } as const;
+
 const errorVectors = new Set([8, 10, 11, 12, 13, 14, 17]);
 
 const quietPlatform: Platform = {
@@ -59,18 +63,22 @@ const quietPlatform: Platform = {
 
 export type MachineMode = "long" | "compatibility" | "protected" | "protected16" | "real";
 
-/** @param translation After how many entries code is translated; 0: never. TEST_TRANSLATION says it for whole test files. */
+/**
+ * @param translation After how many entries code is translated; 0: never. TEST_TRANSLATION says it for whole test files.
+ * @param options More that the engine is told. With TEST_CHECK what is translated is compared with the interpreter.
+ */
 export function createMachine(
   mode: MachineMode = "long",
   cpl: 0 | 3 = 0,
   platform: Partial<Platform> = {},
   translation = Number(process.env["TEST_TRANSLATION"] ?? 0),
+  options: EngineOptions = process.env["TEST_CHECK"] === undefined ? {} : { check: checkAll },
 ) {
   const memory = openDomainMemory(allocateDomainMemory(Layout.ram / 4096));
   for (let gfn = 0; gfn < Layout.ram / 4096; gfn++) memory.setP2m(gfn, P2mType.ram, memory.firstFrame + gfn);
   const used = { platform: false };
   const watched = watchPlatform({ ...quietPlatform, ...platform }, used);
-  const vcpu = new WasmEngine(memory, { translation }).createVcpu(0, watched);
+  const vcpu = new WasmEngine(memory, { translation, ...options }).createVcpu(0, watched);
   const ram = new DataView(memory.bytes.buffer, memory.firstFrame * 4096, Layout.ram);
   recordRuns(vcpu, ram, used);
   const long = mode === "long" || mode === "compatibility";

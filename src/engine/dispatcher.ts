@@ -4,7 +4,7 @@ import type { Routine } from "../ir/node.ts";
 import type { Code } from "../wasm/code.ts";
 import { interrupt } from "../x86/routines/interrupt.ts";
 import { State } from "../x86/state.ts";
-import { leaveFaulted, loadStop } from "./check/dispatch.ts";
+import { deliverFault, leaveFaulted, loadStop } from "./check/dispatch.ts";
 import { Return, singleBit } from "./dispatch.ts";
 import { DispatcherCode } from "./dispatcher/code.ts";
 import { raise } from "./dispatcher/exceptions.ts";
@@ -29,6 +29,7 @@ function emit(d: DispatcherCode, hot: readonly HotForm[], pool: LocalPool): void
     {
       const changed = code.block();
       {
+        if (d.checking) deliverFault(d, faulted);
         const checks = code.block();
         code.get(locals.remaining);
         if (d.checking) loadStop(d);

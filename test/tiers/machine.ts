@@ -1,6 +1,7 @@
 /** A machine that runs the programs: on the interpreter alone, or with the translator. */
 
 import type { VcpuContext } from "../../src/engine/engine.ts";
+import type { EngineOptions } from "../../src/engine/wasm-engine.ts";
 import { Exit, Layout, Selector, createMachine } from "../engine-harness.ts";
 import type { Machine } from "../engine-harness.ts";
 import { randomVectorState, randomX87State } from "../differential/cases.ts";
@@ -47,9 +48,9 @@ export class TierMachine {
   readonly #tables: Uint8Array;
   readonly #entries = new Map<bigint, number>();
 
-  /** @param translation As `EngineOptions.translation`. */
-  constructor(translation: number) {
-    this.machine = createMachine("long", 0, {}, translation);
+  /** @param translation, options As for createMachine. */
+  constructor(translation: number, options: EngineOptions = {}) {
+    this.machine = createMachine("long", 0, {}, translation, options);
     const { ram } = this.machine;
     this.#ram = new Uint8Array(ram.buffer, ram.byteOffset, ram.byteLength);
     ram.setBigUint64(Layout.tss + 0x24, BigInt(handlerStack), true);

@@ -77,6 +77,9 @@ export class TierChecker {
   readonly #translations: Uint8Array;
   readonly #regions = new Map<number, Region>();
   #touchedShared = false;
+  /** What {@link #hold} keeps away. */
+  #attention = 0;
+  #pending = 0;
 
   constructor(vcpu: CheckedVcpu, options: CheckOptions) {
     const { buffer, base } = vcpu;
@@ -122,41 +125,39 @@ export class TierChecker {
       entry: this.#view.getInt32(record + RecordField.immediate, true),
       rip: state.u64(State.rip),
     };
-    const held = this.#hold();
+    this.#hold();
     const budget = Math.min(remaining, longest);
     // Time stamps count from the budget that the run began with.
     const timeBudget = state.u32(State.timeBudget);
     state.setU32(State.timeBudget, timeBudget - (remaining - budget));
     const first = this.#compare(entry, budget);
     state.setU32(State.timeBudget, timeBudget);
-    this.#release(held);
     state.setU64(State.translated, state.u64(State.translated) + BigInt(first.retired));
     state.setU64(State.regionEntries, state.u64(State.regionEntries) + 1n);
     const left = remaining - (budget - first.left);
-    state.setU32(State.dispatchBudget, left);
-    if (first.ending === Ending.exit) return { remaining: left, retired: first.retired, reason: Return.exit };
-    if (first.ending !== Ending.fault && first.ending !== interpret)
-      return { remaining: left, retired: first.retired, reason: undefined };
-    const step = this.#step(left);
-    return { ...step, retired: step.retired + first.retired };
+    const outcome = this.#goOn(first, left);
+    state.setU32(State.dispatchBudget, outcome.remaining);
+    this.#release();
+    return { ...outcome, retired: outcome.retired + first.retired };
   }
 
   #countDown(slot: number, entries: number): void {
     this.#words[countdowns / 4 + (slot & (countdownSlots - 1))] = entries;
   }
 
-  /** Keeps interrupts and requests for attention away. @returns what {@link #release} wants. */
-  #hold(): { readonly attention: number; readonly pending: number } {
+  /** Keeps interrupts and requests for attention away until {@link #release}, those too that have come since. */
+  #hold(): void {
     const { base, state } = this.#vcpu;
-    const attention = Atomics.exchange(this.#words, (base + State.attention) / 4, 0);
-    const pending = state.u32(State.interruptPending);
+    this.#attention |= Atomics.exchange(this.#words, (base + State.attention) / 4, 0);
+    this.#pending |= state.u32(State.interruptPending);
     state.setU32(State.interruptPending, 0);
-    return { attention, pending };
   }
-  #release({ attention, pending }: { readonly attention: number; readonly pending: number }): void {
+  #release(): void {
     const { base, state } = this.#vcpu;
-    if (attention !== 0) Atomics.store(this.#words, (base + State.attention) / 4, attention);
-    state.setU32(State.interruptPending, pending | state.u32(State.interruptPending));
+    if (this.#attention !== 0) Atomics.store(this.#words, (base + State.attention) / 4, this.#attention);
+    state.setU32(State.interruptPending, this.#pending | state.u32(State.interruptPending));
+    this.#attention = 0;
+    this.#pending = 0;
   }
 
   /** @returns how the region's run ended; the guest is where it is to go on. */
@@ -245,9 +246,10 @@ export class TierChecker {
     state.setU32(State.checking, Phase.region);
     const region = linker.table.get(slot) as (vcpu: number, budget: number, rip: bigint, entry: number) => number;
     const ending = region(base, budget, BigInt.asIntN(64, rip), entry);
-    const held = ending === Ending.fault || ending === Ending.again;
-    const left = (state.u32(State.dispatchRemaining) | 0) + (held ? 1 : 0);
-    if (held || ending === interpret) {
+    this.#hold();
+    const unfinished = ending === Ending.fault || ending === Ending.again;
+    const left = (state.u32(State.dispatchRemaining) | 0) + (unfinished ? 1 : 0);
+    if (unfinished || ending === interpret) {
       const record = state.u32(State.dispatchRecord);
       const offset = this.#view.getUint16(record + RecordField.start, true);
       state.setU64(State.rip, state.u64(State.ripPage) + BigInt(offset));
@@ -268,6 +270,7 @@ export class TierChecker {
     for (let returns = 0; returns < mostReturns; returns++) {
       state.setU32(State.dispatchPenalty, 0);
       const reason = run(base, left);
+      this.#hold();
       left = state.u32(State.dispatchBudget) | 0;
       penalty += state.u32(State.dispatchPenalty);
       const went = budget - left - penalty;
@@ -277,9 +280,9 @@ export class TierChecker {
       else if (reason === Return.crossing)
         cache.decodeCrossing(state.u32(State.dispatchFrame), state.u32(State.mode), state.u32(State.dispatchSecond));
       else if (reason !== Return.budget) return this.#ended(-1, left, went);
-      // The region has ended so, if as many retired.
-      else if (left <= stop) return this.#ended(ending, left, went);
-      else this.#hold();
+      // The region has ended so, if as many retired; but there was no exit and no exception.
+      else if (left <= stop)
+        return this.#ended(ending === Ending.exit || ending === Ending.fault ? Ending.branch : ending, left, went);
       this.#keepShadow();
     }
     return this.#ended(-1, left, budget - left - penalty);
@@ -305,11 +308,17 @@ export class TierChecker {
     return { ending, left, retired, state: this.#state.copy() };
   }
 
-  /** Has the interpreter execute the instruction that a region left to it, or that faulted. */
-  #step(remaining: number): Outcome {
+  /** Has an exception delivered, or the instruction executed that a region left to the interpreter. */
+  #goOn({ ending }: Run, left: number): Outcome {
+    if (ending === Ending.fault) return this.#step(Phase.deliver, left, left);
+    if (ending === interpret) return this.#step(Phase.step, left, left - 1);
+    return { remaining: left, retired: 0, reason: ending === Ending.exit ? Return.exit : undefined };
+  }
+
+  #step(phase: number, remaining: number, stop: number): Outcome {
     const { base, cache, run, state } = this.#vcpu;
-    state.setU32(State.checking, Phase.step);
-    state.setU32(State.checkStop, remaining - 1);
+    state.setU32(State.checking, phase);
+    state.setU32(State.checkStop, stop);
     this.#pages.begin();
     let left = remaining;
     let retired = 0;
@@ -317,16 +326,17 @@ export class TierChecker {
     for (;;) {
       state.setU32(State.dispatchPenalty, 0);
       reason = run(base, left);
+      this.#hold();
       const now = state.u32(State.dispatchBudget) | 0;
       retired += left - now - state.u32(State.dispatchPenalty);
       left = now;
       if (reason === Return.decode) cache.decodeBlock(state.u32(State.dispatchFrame), state.u32(State.mode));
       else if (reason === Return.crossing)
         cache.decodeCrossing(state.u32(State.dispatchFrame), state.u32(State.mode), state.u32(State.dispatchSecond));
-      else break;
+      else if (reason !== Return.budget || left <= stop) break;
       this.#keepShadow();
     }
-    const done = reason === Return.budget && left < remaining;
+    const done = reason === Return.budget;
     if (done) this.#keepShadow();
     state.setU32(State.checkStop, 0);
     state.setU32(State.checking, Phase.none);

@@ -38,6 +38,18 @@ export function leaveFaulted(d: DispatcherCode): void {
   code.end();
 }
 
+/** Before anything else: delivers an exception that was left so, by branching to `faulted`. */
+export function deliverFault(d: DispatcherCode, faulted: Label): void {
+  const { code } = d;
+  d.load32(State.checking);
+  code.i32(Phase.deliver);
+  code.op("i32.eq");
+  code.if();
+  d.store(State.checking, "i32", () => code.i32(Phase.step));
+  code.br(faulted);
+  code.end();
+}
+
 /** At a head: goes on behind it where the interpreter is to execute everything. */
 export function passHead(d: DispatcherCode, behind: Label): void {
   d.load32(State.checking);

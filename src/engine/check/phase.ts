@@ -12,6 +12,8 @@ export const Phase = {
   interpreter: 2,
   /** The interpreter executes what a region has left to it: as before, but exceptions are delivered. */
   step: 3,
+  /** The exception that is written down in the state is to be delivered; then as above. */
+  deliver: 4,
 } as const;
 
 /**
