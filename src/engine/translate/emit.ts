@@ -9,7 +9,7 @@ import type { PendingFlags } from "./fused.ts";
 import { emitPrologue } from "./guard.ts";
 import { emitChain, emitOut } from "./leave.ts";
 import { Local, parameter } from "./locals.ts";
-import { resolve } from "./passage.ts";
+import { emitNumber, resolve } from "./passage.ts";
 import type { Passage, Task } from "./passage.ts";
 import { RegionFrame } from "./region-frame.ts";
 import { flagRegisters, intersects, maskOf, union } from "./register-set.ts";
@@ -73,10 +73,13 @@ export class RegionEmitter extends RegionFrame {
         return;
       case "goTo":
         if (task.place === "target") this.#goToTarget();
-        else this.#goTo(resolve(task.place, this.#at.instruction));
+        else this.#goTo(resolve(task.place, this.context.view, this.#at.instruction));
         return;
       case "address":
-        this.address(resolve(task.place, this.#at.instruction));
+        this.address(resolve(task.place, this.context.view, this.#at.instruction));
+        return;
+      case "number":
+        emitNumber(this.code, task.number, this.context.view, this.#at.instruction.record);
         return;
       case "call":
         this.code.call(this.routine(task.routine));

@@ -2,8 +2,8 @@ import type { Slot, Value } from "../../ir/node.ts";
 import { conversions, evaluateOperation } from "../../ir/operations.ts";
 import { bitsOf } from "../../ir/types.ts";
 import { State } from "../../x86/state.ts";
-import type { Place } from "./passage.ts";
-import { placeNumber } from "./template.ts";
+import { isSpecial, placeNumber } from "./numbers.ts";
+import type { OpenNumber, Place } from "./passage.ts";
 import type { Template } from "./template.ts";
 
 /** A number of the instruction that is being lowered. */
@@ -38,9 +38,7 @@ export class Folding {
       case "const":
         return value.value;
       case "field":
-        // Code that is copied to other places must not know this one.
-        if (this.#template?.positional === false && placeNumber(value) !== undefined) return value;
-        return BigInt.asUintN(bitsOf[value.type], this.#field(value.name));
+        return this.#number(value);
       case "operation":
       case "convert":
       case "get":
@@ -56,6 +54,24 @@ export class Folding {
     if (typeof folded !== "bigint" && this.#template?.held.has(value.id) === true) folded = value;
     this.#folded.set(value.id, folded);
     return folded;
+  }
+
+  /** A number of the record: itself where the code is made for any. */
+  #number(value: Value & { kind: "field" }): bigint | Value {
+    const use = this.#template?.numbers;
+    if (use?.positional === false && placeNumber(value) !== undefined) return value;
+    const number = this.#field(value.name);
+    const any = value.name === "displacement" || (value.name === "immediate" && use?.immediate === "data");
+    return any && !isSpecial(number) ? value : BigInt.asUintN(bitsOf[value.type], number);
+  }
+
+  /** The number that a value is whatever it is: its instruction's code is made for any. */
+  open(value: Value): OpenNumber | undefined {
+    const field = value.kind === "convert" && value.name === "trunc" ? value.operand : value;
+    if (field.kind !== "field" || typeof this.fold(field) === "bigint") return undefined;
+    return field.name === "immediate" || field.name === "displacement"
+      ? { name: field.name, type: value.type }
+      : undefined;
   }
 
   /** As fold, without regard to where the value is held. */
@@ -126,8 +142,12 @@ export class Folding {
       return this.slot(folded.slot) === State.ripPage ? { from: "page", offset: 0 } : undefined;
     if (folded.kind !== "operation" || folded.name !== "add") return undefined;
     const [base, addend] = folded.operands as [Value, Value];
-    const [place, constant] = [this.place(base), this.fold(addend)];
-    if (place === undefined || typeof constant !== "bigint") return undefined;
+    const place = this.place(base);
+    if (place === undefined) return undefined;
+    if (this.open(addend)?.name === "displacement" && place.from === "page")
+      return { from: "displacement", offset: place.offset };
+    const constant = this.fold(addend);
+    if (typeof constant !== "bigint") return undefined;
     const offset = place.offset + Number(BigInt.asIntN(64, constant));
     return Number.isSafeInteger(offset) ? { from: place.from, offset } : undefined;
   }

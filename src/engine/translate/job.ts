@@ -142,6 +142,7 @@ export class RegionCompiler {
       const index = module.function(regionType, (code) => {
         exits = new RegionEmitter(code, region, {
           callees,
+          view,
           known: ({ record }) => known[record / recordBytes]!,
           passage: ({ record }, pending) =>
             passageOf(known[record / recordBytes]!, this.#recorder, pending, view, record),

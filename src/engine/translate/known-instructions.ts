@@ -5,6 +5,8 @@ import type { FormDescription } from "../forms.ts";
 import { RecordField } from "../record.ts";
 import { fieldReader } from "./fields.ts";
 import type { PendingFlags } from "./fused.ts";
+import { isSpecial } from "./numbers.ts";
+import type { NumberUse } from "./numbers.ts";
 import type { Passage } from "./passage.ts";
 import type { Recorder } from "./recorder.ts";
 import { analyse } from "./template.ts";
@@ -34,19 +36,24 @@ interface Numbers {
   readonly rest: number;
 }
 
-function readNumbers(view: DataView, record: number, { positional, immediate }: Template): Numbers {
+function readNumbers(view: DataView, record: number, { positional, immediate }: NumberUse): Numbers {
   const word = (at: number) => view.getInt32(record + at, true);
-  const target = immediate || positional;
+  const displacement = word(RecordField.displacement);
+  const low = immediate !== "none" || positional ? word(RecordField.immediate) : 0;
+  const high = immediate !== "none" || positional ? word(RecordField.immediate + 4) : 0;
+  const open = immediate === "data" && !positional && !(isSpecial(low) && high === low);
   return {
     position: positional ? word(RecordField.start) : 0,
     registers: word(RecordField.reg),
     addressing: word(RecordField.index),
-    immediate: target ? word(RecordField.immediate) : 0,
-    immediateHigh: target ? word(RecordField.immediate + 4) : 0,
-    displacement: word(RecordField.displacement),
+    immediate: open ? anyNumber : low,
+    immediateHigh: open ? 0 : high,
+    displacement: isSpecial(displacement) ? displacement : anyNumber,
     rest: word(RecordField.scale),
   };
 }
+/** Stands for every number that is not special. */
+const anyNumber = 1;
 
 function hashOf(numbers: Numbers): number {
   const { position, registers, addressing, immediate, immediateHigh, displacement, rest } = numbers;
@@ -91,7 +98,7 @@ export class KnownInstructions {
 
   /** The instruction whose record is at `record`. */
   find(view: DataView, record: number): KnownInstruction {
-    const numbers = readNumbers(view, record, this.template);
+    const numbers = readNumbers(view, record, this.template.numbers);
     const hash = hashOf(numbers);
     const known = this.#byHash.get(hash);
     for (let each = known; each !== undefined; each = each.other) if (same(each.numbers, numbers)) return each;

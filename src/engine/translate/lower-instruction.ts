@@ -6,6 +6,7 @@ import type { ValueType } from "../../wasm/types.ts";
 import type { FlagForm } from "../../x86/flags.ts";
 import { State } from "../../x86/state.ts";
 import { FunctionLowering } from "../lower/function.ts";
+import { storeInstructions } from "../lower/lowering.ts";
 import { wasmType } from "../lower/operations.ts";
 import { canonicalFlags, fusedCondition, pendingFlags } from "./fused.ts";
 import type { Expression, PendingFlags } from "./fused.ts";
@@ -104,6 +105,11 @@ export class RegionLowering extends FunctionLowering {
         this.around.address(place);
         return;
       }
+      const open = this.#folding.open(value);
+      if (open !== undefined) {
+        this.around.number(open);
+        return;
+      }
       const folded = this.#folding.fold(value);
       if (typeof folded === "bigint") {
         this.#constant(value.type, folded);
@@ -165,6 +171,7 @@ export class RegionLowering extends FunctionLowering {
       super.define(value, () => this.around.address(place));
       return;
     }
+    if (this.#folding.open(value) !== undefined) return;
     const simple = this.#folding.simplify(value);
     if (typeof simple === "bigint") return;
     if (simple === value) {
@@ -242,7 +249,7 @@ export class RegionLowering extends FunctionLowering {
     if (register === undefined) {
       code.get(around.vcpu);
       this.emit(value);
-      code.memory(storeOf[value.type], slot);
+      code.memory(storeInstructions[value.type], slot);
       return;
     }
     if (slot === State.ccAux || slot === State.ccResult) this.flush();
@@ -375,15 +382,6 @@ export class RegionLowering extends FunctionLowering {
     [this.pending, this.#rip, this.#folding] = kept;
   }
 }
-
-const storeOf = {
-  i1: "i32.store8",
-  i8: "i32.store8",
-  i16: "i32.store16",
-  i32: "i32.store",
-  i64: "i64.store",
-  v128: "v128.store",
-} as const;
 
 /** Foreign IR says nothing of its uses: what is defined is kept. */
 const everyUse: ReadonlyMap<number, number> = new (class extends Map<number, number> {

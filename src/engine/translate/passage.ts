@@ -1,20 +1,30 @@
 import type { Routine } from "../../ir/node.ts";
-import type { Piece } from "../../wasm/code.ts";
+import { bitsOf } from "../../ir/types.ts";
+import type { Type } from "../../ir/types.ts";
+import type { Code, Piece } from "../../wasm/code.ts";
+import { RecordField } from "../record.ts";
 import type { PendingFlags } from "./fused.ts";
 import type { RegisterSet } from "./register-set.ts";
 import type { RegionInstruction } from "./region.ts";
 
-/** A place in code, by the instruction that names it: an offset from its page, from its own beginning or end, or where it branches to. */
+/**
+ * A place in code, by the instruction that names it: an offset from its page, from its own beginning or end, from where it
+ * branches to, or from what its displacement says.
+ */
 export interface Place {
-  readonly from: "page" | "start" | "next" | "target";
+  readonly from: "page" | "start" | "next" | "target" | "displacement";
   readonly offset: number;
 }
 
-/** @returns the offset from the region's base page. */
-export function resolve({ from, offset }: Place, { offset: start, next, target }: RegionInstruction): number {
+/** @returns the offset from the region's base page. Records are in `view`. */
+export function resolve({ from, offset }: Place, view: DataView, instruction: RegionInstruction): number {
+  const { offset: start, next, target } = instruction;
+  const page = Math.floor(start / 4096) * 4096;
   switch (from) {
     case "page":
-      return Math.floor(start / 4096) * 4096 + offset;
+      return page + offset;
+    case "displacement":
+      return page + view.getInt32(instruction.record + RecordField.displacement, true) + offset;
     case "start":
       return start + offset;
     case "next":
@@ -24,7 +34,22 @@ export function resolve({ from, offset }: Place, { offset: start, next, target }
   }
 }
 
-/** What of an instruction's code depends on where it stands. */
+/** A number of a record that comes into code as it is, cut to a type. */
+export interface OpenNumber {
+  readonly name: "immediate" | "displacement";
+  readonly type: Type;
+}
+
+/** Puts the number of the instruction whose record is at `record` on the stack. */
+export function emitNumber(code: Code, { name, type }: OpenNumber, view: DataView, record: number): void {
+  const low = view.getInt32(record + RecordField[name], true);
+  if (type === "i64") {
+    const wide = name === "immediate" && view.getInt32(record + RecordField.immediate + 4, true) !== low >> 31;
+    code.i64(wide ? view.getBigInt64(record + RecordField.immediate, true) : low);
+  } else code.i32(type === "i32" ? low : low & (2 ** bitsOf[type] - 1));
+}
+
+/** What of an instruction's code depends on where it stands, and on its numbers. */
 export type Task =
   /** Leaves with a status. */
   | { readonly kind: "exit"; readonly status: number }
@@ -32,6 +57,7 @@ export type Task =
   | { readonly kind: "goTo"; readonly place: Place | "target" }
   /** Puts the address of a place on the stack. */
   | { readonly kind: "address"; readonly place: Place }
+  | { readonly kind: "number"; readonly number: OpenNumber }
   | { readonly kind: "call"; readonly routine: Routine };
 
 /** A task, and where in the passage's bytes it is due. */

@@ -8,7 +8,7 @@ import type { FieldReader } from "./folding.ts";
 import type { PendingFlags } from "./fused.ts";
 import { Local, parameter } from "./locals.ts";
 import { RegionLowering } from "./lower-instruction.ts";
-import type { Passage, Place, Step, Task } from "./passage.ts";
+import type { OpenNumber, Passage, Place, Step, Task } from "./passage.ts";
 import { noRegisters, union } from "./register-set.ts";
 import type { RegisterSet } from "./register-set.ts";
 import { reloadTlb } from "./region-frame.ts";
@@ -69,6 +69,10 @@ export class Recorder implements Surroundings {
   /** Puts the address of a place on the stack. */
   address(place: Place): void {
     this.#step({ kind: "address", place });
+  }
+  /** Puts a number of the record on the stack. */
+  number(number: OpenNumber): void {
+    this.#step({ kind: "number", number });
   }
   callRoutine(routine: Routine): void {
     this.#step({ kind: "call", routine });

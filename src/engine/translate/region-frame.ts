@@ -23,6 +23,8 @@ export interface EmissionContext {
   /** The module that is being made, and its functions for routines. */
   readonly callees: Pick<Callees, "module" | "routine">;
   known(instruction: RegionInstruction): KnownInstruction;
+  /** What records are read from. */
+  readonly view: DataView;
   /** An instruction's code behind pending flags, and the code that computes pending flags. */
   passage(instruction: RegionInstruction, pending: PendingFlags | undefined): Passage;
   flags(pending: PendingFlags): Passage;

@@ -3,6 +3,8 @@ import type { Block, Routine, Slot, Statement, Value } from "../../ir/node.ts";
 import { visitOperands, visitStatement } from "../../ir/visit.ts";
 import { State } from "../../x86/state.ts";
 import { countUses } from "../lower/uses.ts";
+import { numberUse } from "./numbers.ts";
+import type { NumberUse } from "./numbers.ts";
 import { isCached, symbolicSlot } from "./registers.ts";
 
 /** What the translator knows of a form's IR, found once. */
@@ -28,10 +30,7 @@ export interface Template {
   readonly foldable: ReadonlySet<number>;
   /** Values that are evaluated where a statement says so, and not where they are used. */
   readonly held: ReadonlySet<number>;
-  /** The immediate is looked at. */
-  readonly immediate: boolean;
-  /** Where the instruction stands decides more than the addresses of places (passage.ts). */
-  readonly positional: boolean;
+  readonly numbers: NumberUse;
 }
 
 /** Values and statements beyond which a form is called. */
@@ -228,35 +227,6 @@ export function analyse(body: Block): Template {
     registerBlocks,
     foldable,
     held,
-    ...lookAtNumbers(body),
+    numbers: numberUse(body),
   };
-}
-
-/** What is looked at of an instruction's numbers. */
-function lookAtNumbers(body: Block): { immediate: boolean; positional: boolean } {
-  let [immediate, positional] = [false, false];
-  const look = (value: Value): void => {
-    if (value.kind === "operation" && value.name === "add") {
-      const [base, offset] = value.operands as [Value, Value];
-      if (placeNumber(offset) !== undefined && base.kind === "get" && base.slot === State.ripPage) return;
-    }
-    if (placeNumber(value) !== undefined) positional = true;
-    if (value.kind === "field" && value.name === "immediate") immediate = true;
-    visitOperands(value, look);
-  };
-  const walk = (block: Block): void => {
-    for (const statement of block) {
-      if (statement.kind === "define") look(statement.value);
-      else visitStatement(statement, look, walk);
-    }
-  };
-  walk(body);
-  return { immediate, positional };
-}
-
-/** The number of a record that a value is and that places are named for. */
-export function placeNumber(value: Value): "start" | "next" | "target" | undefined {
-  if (value.kind === "convert" && value.name === "zext") return placeNumber(value.operand);
-  if (value.kind !== "field") return undefined;
-  return value.name === "start" || value.name === "next" || value.name === "target" ? value.name : undefined;
 }

@@ -57,10 +57,11 @@ export const translator: readonly Mutation[] = [
   ]),
   ...seeded("src/engine/translate/known-instructions.ts", tiers, [
     [
-      "instructions with other immediates have the same code",
-      "!target || immediate || positional",
-      "!target || positional",
+      "code that is made for any immediate is made for one that is special",
+      " && !(isSpecial(low) && high === low);",
+      ";",
     ],
+    ["instructions with other registers have the same code", "registers: word(RecordField.reg),", "registers: 0,"],
   ]),
   ...seeded("src/engine/translate/usage.ts", tiers, [
     [
