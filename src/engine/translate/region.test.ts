@@ -21,7 +21,7 @@ function codeOf(...lines: readonly string[]): Map<number, RegionInstruction> {
       const [name = "", target] = line.split(" ");
       const offset = index * 4;
       const to = target === undefined ? undefined : Number(target) * 4;
-      return [offset, { record: index, offset, next: offset + 4, form: forms.get(name)!, target: to }];
+      return [offset, { record: index, offset, next: offset + 4, form: forms.get(name)!, target: to, untaken: false }];
     }),
   );
 }

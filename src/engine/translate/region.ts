@@ -12,6 +12,8 @@ export interface RegionInstruction {
   readonly form: FormDescription;
   /** Where a direct branch leads. */
   readonly target: number | undefined;
+  /** It is a branch inside its page that has never led there. */
+  readonly untaken: boolean;
 }
 
 /** Instructions that are entered at the first only; they may branch away in their midst. */
@@ -86,7 +88,8 @@ export function collect(source: CodeSource, entry: { readonly offset: number; re
       }
       if (instruction.target !== undefined) {
         leaders.add(instruction.target);
-        work.push(instruction.target);
+        // What thousands of passes did not lead to is not worth its translation.
+        if (!instruction.untaken) work.push(instruction.target);
       }
       if (flow !== "on") break;
       offset = instruction.next;
@@ -131,12 +134,16 @@ export function readInstruction(
   form: FormDescription,
 ): RegionInstruction {
   const base = page * 4096;
+  const branch = form.row.branch ? readTarget(view, record + RecordField.immediate) : undefined;
+  const inPage = branch !== undefined && branch >= 0 && branch < 4096;
   return {
     record,
     offset: base + view.getUint16(record + RecordField.start, true),
     next: base + view.getUint16(record + RecordField.next, true),
     form,
-    target: form.row.branch ? base + readTarget(view, record + RecordField.immediate) : undefined,
+    target: branch === undefined ? undefined : base + branch,
+    // Interpreted branches remember the record that they led to.
+    untaken: inPage && view.getInt32(record + RecordField.displacement, true) === 0,
   };
 }
 
