@@ -50,11 +50,11 @@ function auxOfCarries(ir: Builder, carries: Value): Value {
 }
 
 /** Carries out of each bit of a + b (+ carry) = r. */
-function addCarries(ir: Builder, a: Value, b: Value, r: Value): Value {
+export function addCarries(ir: Builder, a: Value, b: Value, r: Value): Value {
   return ir.or(ir.and(a, b), ir.and(ir.or(a, b), ir.not(r)));
 }
 /** Borrows out of each bit of a − b (− borrow) = r. */
-function subBorrows(ir: Builder, a: Value, b: Value, r: Value): Value {
+export function subBorrows(ir: Builder, a: Value, b: Value, r: Value): Value {
   return ir.or(ir.and(ir.not(a), b), ir.and(ir.not(ir.xor(a, b)), r));
 }
 

@@ -16,7 +16,8 @@ import { Local, TemporaryLocals, flagLocal, localType, registerLocal } from "./l
 import type { Place } from "./passage.ts";
 import type { Recorder } from "./recorder.ts";
 import { singleRegister } from "./register-set.ts";
-import { extract, insert, registerOf } from "./registers.ts";
+import { extract, insert, registerOf, registerType } from "./registers.ts";
+import { isTrapCheck } from "./template.ts";
 import type { Template } from "./template.ts";
 
 const noUses: ReadonlyMap<number, number> = new Map();
@@ -125,7 +126,7 @@ export class RegionLowering extends FunctionLowering {
 
   #constant(type: Type, value: bigint): void {
     if (type === "i64") this.code.i64(BigInt.asIntN(64, value));
-    else if (type === "v128") this.code.v128(value);
+    else if (type === "v128") this.around.vector(value);
     else this.code.i32(Number(value) | 0);
   }
 
@@ -187,7 +188,12 @@ export class RegionLowering extends FunctionLowering {
   /** @returns whether a read needs no code here. */
   #defineGet(value: Value & { kind: "get" }): boolean {
     const slot = this.#folding.slot(value.slot);
-    if (slot === State.zero || slot === State.ripPage) return true;
+    if (slot === State.zero || slot === State.ripPage || slot === State.fpuTrap) return true;
+    if (value.settled === true) {
+      this.around.mxcsr();
+      this.keep(value);
+      return true;
+    }
     if (slot === State.ccAux || slot === State.ccResult) {
       if (this.#template?.forConditions.has(value.id) === true) return true;
       this.flush();
@@ -195,7 +201,7 @@ export class RegionLowering extends FunctionLowering {
     const register = registerOf(slot);
     if (register === undefined) return false;
     const whole = register.byte === 0 && (value.type === "i64" || value.type === "i32" || value.type === "v128");
-    const wide = registerIs128(register.base);
+    const wide = registerType(register.base) === "v128";
     if (!whole || (wide && value.type !== "v128")) return false;
     this.#aliases.set(value.id, registerLocal(register.base));
     return true;
@@ -354,6 +360,10 @@ export class RegionLowering extends FunctionLowering {
   }
 
   #if(statement: Statement & { kind: "if" }): void {
+    if (isTrapCheck(statement.condition)) {
+      this.around.trapCheck();
+      return;
+    }
     const folded = this.#folding.fold(statement.condition);
     if (typeof folded === "bigint") {
       this.statements(folded !== 0n ? statement.then : statement.otherwise);
@@ -363,7 +373,7 @@ export class RegionLowering extends FunctionLowering {
     if (this.#template?.flagBlocks.has(statement) === true) this.flush();
     if (this.#template?.registerBlocks.has(statement) === true) this.#keepOld();
     this.emit(statement.condition);
-    if (statement.then.at(-1)?.kind === "fault") code.hint(false);
+    if (statement.unlikely === true || statement.then.at(-1)?.kind === "fault") code.hint(false);
     code.if();
     this.#inside(statement.then);
     if (statement.otherwise.length > 0) {
@@ -389,7 +399,3 @@ const everyUse: ReadonlyMap<number, number> = new (class extends Map<number, num
     return 1;
   }
 })();
-
-function registerIs128(base: number): boolean {
-  return base >= State.xmm && base < State.xmm + 256;
-}
