@@ -187,6 +187,13 @@ export class Builder {
   get(type: Type, slot: Slot): Value {
     return this.#define({ kind: "get", type, slot });
   }
+  /**
+   * As {@link get}, for state of which only what instructions set that are known by its slot matters: the value may be an
+   * earlier one, from before what routines have set.
+   */
+  settled(type: Type, slot: number): Value {
+    return this.#define({ kind: "get", type, slot, settled: true });
+  }
   set(slot: Slot, value: Value): void {
     this.#block.push({ kind: "set", slot, value });
   }
@@ -230,6 +237,11 @@ export class Builder {
       return;
     }
     this.#block.push({ kind: "if", condition, then: this.block(then), otherwise: this.block(otherwise) });
+  }
+  /** As {@link if}, of a condition that nearly never holds. */
+  unless(condition: Value, then: () => void): void {
+    if (condition.kind === "const") this.if(condition, then);
+    else this.#block.push({ kind: "if", condition, then: this.block(then), otherwise: [], unlikely: true });
   }
   /** Repeats the body until it breaks: reaching its end goes round again. */
   loop(body: (loop: Loop) => void): void {

@@ -117,7 +117,9 @@ class Evaluation {
         this.#defined.set(value.id, machine.get(value.type, this.#slot(value.slot)));
         return undefined;
       case "load": {
-        const loaded = machine.load(value.type, this.value(value.address), value.access);
+        const { low } = value.access;
+        const type = low === undefined ? value.type : low === 8 ? "i64" : "i32";
+        const loaded = machine.load(type, this.value(value.address), value.access);
         if (typeof loaded !== "bigint") return { kind: "fault", fault: loaded };
         this.#defined.set(value.id, loaded);
         return undefined;

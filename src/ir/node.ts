@@ -18,6 +18,8 @@ export interface Access {
   readonly stack?: true;
   /** A misaligned address is #GP(0): legacy SSE operands of 16 bytes. */
   readonly aligned?: true;
+  /** Of a load of 16 bytes: only so many are loaded, into the low end, and the rest is zero. */
+  readonly low?: 4 | 8;
 }
 
 /** Why a function that stands for an instruction ends before its last statement. */
@@ -59,7 +61,8 @@ export type Value =
     })
   /** An i1 with a name: condition `code` of the status flags, and what it is in terms of their canonical lazy form. */
   | (Defined & { readonly kind: "condition"; readonly code: number; readonly value: Value })
-  | (Defined & { readonly kind: "get"; readonly slot: Slot })
+  /** Of state; a settled one may be as old as the code that it is in, if no instruction there has set the slot itself. */
+  | (Defined & { readonly kind: "get"; readonly slot: Slot; readonly settled?: true })
   | (Defined & { readonly kind: "read"; readonly variable: Variable })
   | (Defined & { readonly kind: "load"; readonly address: Value; readonly access: Access })
   /** The old value inside a read-modify-write. */
@@ -113,7 +116,14 @@ export type Statement =
       readonly after: Value;
       readonly lock: boolean;
     }
-  | { readonly kind: "if"; readonly condition: Value; readonly then: Block; readonly otherwise: Block }
+  | {
+      readonly kind: "if";
+      readonly condition: Value;
+      readonly then: Block;
+      readonly otherwise: Block;
+      /** The condition nearly never holds. */
+      readonly unlikely?: true;
+    }
   | { readonly kind: "loop"; readonly loop: Loop; readonly body: Block }
   | { readonly kind: "break"; readonly loop: Loop }
   | { readonly kind: "continue"; readonly loop: Loop }

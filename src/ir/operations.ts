@@ -4,6 +4,7 @@ import type { Operation } from "./operation.ts";
 import { vectorOperations } from "./vector-operations.ts";
 import { vectorFloatOperations } from "./vector-float-operations.ts";
 import { floatOperations } from "./float-operations.ts";
+import { lowLaneOperations } from "./low-lane-operations.ts";
 
 const signed = (bits: number, value: bigint) => BigInt.asIntN(bits, value);
 /** Shift counts are taken modulo 64 for i64 and modulo 32 for narrower types, as x86 masks them. */
@@ -75,7 +76,13 @@ export const conversions = {
 export type Conversion = keyof typeof conversions;
 
 /** Every pure operation. What is not here does not exist: builder, verifier, evaluator and lowering all read this table. */
-export const operations = { ...integerOperations, ...floatOperations, ...vectorOperations, ...vectorFloatOperations };
+export const operations = {
+  ...integerOperations,
+  ...floatOperations,
+  ...vectorOperations,
+  ...vectorFloatOperations,
+  ...lowLaneOperations,
+};
 export type OperationName = keyof typeof operations;
 
 export function operation(name: OperationName): Operation {

@@ -1,26 +1,42 @@
-import type { Value } from "../ir/node.ts";
-import { raising, raisingLanes } from "./routines/sse.ts";
+import { Builder, routine } from "../ir/builder.ts";
+import type { Routine, Value } from "../ir/node.ts";
+import { extractLane, raising, raisingLanes, replaceLane } from "./routines/sse.ts";
 import type { Semantics } from "./semantics.ts";
 import { arithmetic } from "./softfloat/arithmetic.ts";
 import type { ArithmeticOperation } from "./softfloat/arithmetic.ts";
+import { Exception } from "./softfloat/format.ts";
+import type { Format } from "./softfloat/format.ts";
 import {
   denormalLanes,
-  either,
-  isDenormal,
-  isFinite,
-  isNormal,
-  isZero,
+  everyLane,
+  lowName,
   none,
-  roundsFreely,
-  scalarName,
+  outsideLanes,
+  roundsToNearest,
   smallLanes,
   specialLanes,
+  unlessOdd,
   vectorName,
 } from "./sse-fast.ts";
 import type { Shape } from "./instructions/sse-shapes.ts";
+import { State } from "./state.ts";
 
-/** What an arithmetic instruction computes of its destination and source. */
+/** What an arithmetic instruction computes of its destination and source: vectors, of which a scalar changes the lowest lane. */
 export type Computation = (ir: Semantics, destination: Value, source: Value) => Value;
+
+/**
+ * Which of its two operands and its result (2) an operation is looked at, to know that all three are numbers, neither
+ * denormal nor zero (a difference may be zero), and that nothing has been raised but PE. Magnitudes are looked for in the
+ * middle half of the exponents (sse-fast.ts `outsideLanes`): sums of two such numbers are neither too large nor too small;
+ * what a product or quotient is, and one operand, say that the other is in between; a root says all by itself.
+ */
+const looked: Readonly<Record<ArithmeticOperation, readonly (0 | 1 | 2)[]>> = {
+  add: [0, 1],
+  sub: [0, 1],
+  mul: [0, 2],
+  div: [1, 2],
+  sqrt: [2],
+};
 
 /**
  * The operands of products and quotients whose being zero makes an exact zero; else a small result may be an inexact one.
@@ -33,8 +49,8 @@ const zeroing: Readonly<Partial<Record<ArithmeticOperation, readonly number[]>>>
  * where one of `zeros` is zero. Undefined where it cannot be too small.
  */
 export function fitsLanes(
-  ir: Semantics,
-  { format }: Shape,
+  ir: Builder,
+  format: Format,
   operands: readonly Value[],
   result: Value,
   zeros?: readonly Value[],
@@ -48,32 +64,92 @@ export function fitsLanes(
   return none(ir, [...odd, ir.op("v128.andnot", [smallLanes(ir, format, result), exact])]);
 }
 
-/** The same of a scalar. */
-function fits(
-  ir: Semantics,
-  { format }: Shape,
-  operands: readonly Value[],
-  result: Value,
-  zeros?: readonly Value[],
-): Value {
-  const finite = isFinite(ir, format, result);
-  const exact = zeros?.map((zero) => isZero(ir, zero)).reduce((any, zero) => ir.or(any, zero));
-  const sized = exact === undefined ? finite : ir.or(isNormal(ir, format, result), ir.and(finite, exact));
-  return operands.reduce((all, operand) => ir.and(all, ir.eqz(isDenormal(ir, format, operand))), sized);
+/** Whether every lane of a sum, r = a + b, is exact: what rounding has taken from either operand is nothing. */
+function isExactSum(ir: Builder, format: Format, a: Value, b: Value, r: Value): Value {
+  const [sub, eq] = [vectorName(format, "sub"), vectorName(format, "eq")];
+  const lost = [ir.op(eq, [ir.op(sub, [r, a]), b]), ir.op(eq, [ir.op(sub, [r, b]), a])];
+  return none(
+    ir,
+    lost.map((same) => ir.op("v128.not", [same])),
+  );
 }
 
-/** An operation of a shape: fast where nothing but PE, which is set already, is raised; else exact. */
+/**
+ * What is between the inline way and the exact one: zeros, magnitudes near the ends of the range, and sums where PE is not
+ * set. `exact` does the rest. All lanes of the vectors count.
+ */
+function roundAbout(name: string, operation: ArithmeticOperation, format: Format, exact: Routine): Routine {
+  const parameters = exact.parameters;
+  return routine(
+    `sse.about.${name}`,
+    { parameters, results: ["v128"], faults: true },
+    () => new Builder(),
+    (ir, ...operands) => {
+      const result = ir.hold(ir.op(vectorName(format, operation), operands));
+      const zeros = zeroing[operation]?.map((index) => operands[index]!);
+      ir.if(ir.and(roundsToNearest(ir), fitsLanes(ir, format, operands, result, zeros)), () => {
+        const mxcsr = ir.get("i32", State.mxcsr);
+        ir.if(ir.ne(ir.and(mxcsr, Exception.precision), 0), () => ir.return(result));
+        if (operation === "add" || operation === "sub") {
+          const [a, b] = operands as [Value, Value];
+          const addend =
+            operation === "add"
+              ? b
+              : ir.hold(ir.op("v128.xor", [b, everyLane(ir, format, 1n << BigInt(format.bits - 1))]));
+          ir.if(ir.eqz(isExactSum(ir, format, a, addend, result)), () =>
+            ir.set(State.mxcsr, ir.or(mxcsr, Exception.precision)),
+          );
+          ir.return(result);
+        }
+      });
+      ir.return(ir.call(exact, ...operands)[0]!);
+    },
+  );
+}
+
+/** The same of a scalar: (destination, source) → the destination with its new lowest lane. A root has a destination too. */
+function roundAboutLowest(name: string, operation: ArithmeticOperation, format: Format): Routine {
+  const soft = raising(arithmetic[format.name][operation]);
+  const exact = routine(
+    `sse.lowest.${name}`,
+    { parameters: soft.parameters.map(() => "v128" as const), results: ["v128"], faults: true },
+    () => new Builder(),
+    (ir, ...operands) => {
+      const [value] = ir.call(soft, ...operands.map((operand) => extractLane(ir, format, operand, 0)));
+      ir.return(replaceLane(ir, format, ir.const("v128", 0), 0, value!));
+    },
+  );
+  const every = roundAbout(name, operation, format, exact);
+  return routine(
+    `sse.scalar.${name}`,
+    { parameters: ["v128", "v128"], results: ["v128"], faults: true },
+    () => new Builder(),
+    (ir, destination, source) => {
+      const splat = format.bits === 32 ? "i32x4.splat" : "i64x2.splat";
+      const operands = (operation === "sqrt" ? [source] : [destination, source]).map((operand) =>
+        ir.op(splat, [extractLane(ir, format, operand, 0)]),
+      );
+      const [result] = ir.call(every, ...operands);
+      ir.return(replaceLane(ir, format, destination, 0, extractLane(ir, format, result!, 0)));
+    },
+  );
+}
+
+/** An operation of a shape: inline where nothing but PE, which is set already, is raised; else by a routine. */
 export function computation(operation: ArithmeticOperation, shape: Shape): Computation {
-  const { format, packed } = shape;
-  const soft = arithmetic[format.name][operation];
-  const slow = packed ? raisingLanes(operation, format, [soft]) : raising(soft);
+  const { format, packed, suffix } = shape;
+  const name = `${operation}.${suffix}`;
+  const slow = packed
+    ? roundAbout(name, operation, format, raisingLanes(operation, format, [arithmetic[format.name][operation]]))
+    : roundAboutLowest(name, operation, format);
   return (ir, destination, source) => {
-    // A root looks at the source alone.
-    const operands = operation === "sqrt" ? [source] : [destination, source];
-    const zeros = zeroing[operation]?.map((index) => operands[index]!);
-    const name = packed ? vectorName(format, operation) : scalarName(format, operation);
-    const result = ir.hold(ir.op(name, operands));
-    const plain = (packed ? fitsLanes : fits)(ir, shape, operands, result, zeros);
-    return either(ir, ir.and(roundsFreely(ir), plain), result, () => ir.call(slow, ...operands)[0]!);
+    // A packed root looks at the source alone.
+    const operands = operation === "sqrt" && packed ? [source] : [ir.hold(destination), ir.hold(source)];
+    const result = ir.hold(ir.op(packed ? vectorName(format, operation) : lowName(format, operation), operands));
+    const values = operation === "sqrt" ? { 2: result } : { 0: destination, 1: source, 2: result };
+    const outside = looked[operation].map((which) =>
+      outsideLanes(ir, format, values[which as 2], which === 2 ? "result" : "operand"),
+    );
+    return unlessOdd(ir, { format, packed }, outside, result, () => ir.call(slow, ...operands)[0]!);
   };
 }

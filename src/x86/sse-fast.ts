@@ -1,7 +1,7 @@
 import type { Builder } from "../ir/builder.ts";
 import type { Value } from "../ir/node.ts";
 import type { OperationName } from "../ir/operations.ts";
-import { signBit } from "./softfloat/format.ts";
+import { Exception, signBit } from "./softfloat/format.ts";
 import type { Format } from "./softfloat/format.ts";
 import { State } from "./state.ts";
 
@@ -14,9 +14,17 @@ const control = 0xffe0;
 /** Round to nearest, every exception masked, FTZ and DAZ off, and PE sticky already: a rounded result changes nothing. */
 const ordinary = 0x1fa0;
 
+/** Not zero unless MXCSR is such that a rounded, normal result has no effect on it. */
+function rounding(ir: Builder): Value {
+  return ir.xor(ir.and(ir.settled("i32", State.mxcsr), control), ordinary);
+}
 /** Whether MXCSR is such that a rounded, normal result has no effect on it. */
 export function roundsFreely(ir: Builder): Value {
-  return ir.eq(ir.and(ir.get("i32", State.mxcsr), control), ordinary);
+  return ir.eqz(rounding(ir));
+}
+/** The same but for PE, which may not be set yet. */
+export function roundsToNearest(ir: Builder): Value {
+  return ir.eq(ir.and(ir.get("i32", State.mxcsr), control & ~Exception.precision), ordinary & ~Exception.precision);
 }
 
 function hidden(format: Format): bigint {
@@ -95,6 +103,34 @@ export function none(ir: Builder, masks: readonly Value[]): Value {
   return ir.eqz(ir.op("v128.any_true", [any]));
 }
 
+/**
+ * Lanes whose sign says that a number is none of the middle half of its format's exponents: too large, too small, zero, or no
+ * number. Of operands that half is 2^−511 to 2^513 (single: 2^−63 to 2^65); of results it is eight times that, so that a
+ * result over or times an operand's magnitude is surely not denormal.
+ */
+export function outsideLanes(ir: Builder, format: Format, vector: Value, of: "operand" | "result"): Value {
+  const shape = shapeOf(format);
+  const least = ((format.maximum + 1) >> 1) + (of === "result" ? 3 : 0);
+  // Without the sign, and from the least exponent on: the upper half of that range is outside.
+  const magnitudes = ir.op(`${shape}.add`, [vector, vector]);
+  return ir.op(`${shape}.sub`, [magnitudes, everyLane(ir, format, BigInt(least) << BigInt(format.precision))]);
+}
+
+/** `fast` where no lane's sign is set in any of the vectors and MXCSR lets it round, else what `slow` computes. */
+export function unlessOdd(
+  ir: Builder,
+  { format, packed }: { readonly format: Format; readonly packed: boolean },
+  outside: readonly Value[],
+  fast: Value,
+  slow: () => Value,
+): Value {
+  const any = outside.reduce((all, each) => ir.op("v128.or", [all, each]));
+  const signs = ir.op(`${shapeOf(format)}.bitmask`, [any]);
+  const result = ir.variable(fast);
+  ir.unless(ir.ne(ir.or(packed ? signs : ir.and(signs, 1), rounding(ir)), 0), () => ir.assign(result, slow()));
+  return ir.read(result);
+}
+
 /** WebAssembly's name of an operation on a format's numbers, and on vectors of them. */
 export function scalarName(format: Format, operation: string): OperationName {
   return `${format.name === "single" ? "f32" : "f64"}.${operation}` as OperationName;
@@ -103,9 +139,14 @@ export function vectorName(format: Format, operation: string): OperationName {
   return `${format.name === "single" ? "f32x4" : "f64x2"}.${operation}` as OperationName;
 }
 
+/** An operation's name on lowest lanes (ir/low-lane-operations.ts). */
+export function lowName(format: Format, operation: string): OperationName {
+  return `${format.name === "single" ? "f32x4" : "f64x2"}.${operation}_low` as OperationName;
+}
+
 /** `fast` where the condition holds, else what `slow` computes. */
 export function either(ir: Builder, condition: Value, fast: Value, slow: () => Value): Value {
   const result = ir.variable(fast);
-  ir.if(ir.eqz(condition), () => ir.assign(result, slow()));
+  ir.unless(ir.eqz(condition), () => ir.assign(result, slow()));
   return ir.read(result);
 }

@@ -223,6 +223,7 @@ export class FunctionLowering implements Lowering {
         return;
       case "if":
         this.emit(statement.condition);
+        if (statement.unlikely === true) code.hint(false);
         code.if();
         this.block(statement.then);
         if (statement.otherwise.length > 0) {

@@ -155,20 +155,27 @@ function slowProbeOf(lower: Lowering, address: number, bytes: number, flags: num
   });
 }
 
+/** Loads of less than a vector, zero above; what is loaded, and how it becomes a vector where the slow path has it. */
+const lowLoads = {
+  4: ["i32", "v128.load32_zero", "i32x4.replace_lane"],
+  8: ["i64", "v128.load64_zero", "i64x2.replace_lane"],
+} as const;
+
 /** A guest load, its value left on the stack. */
 export function lowerLoad(lower: Lowering, type: Type, addressValue: Value, access: Access): void {
-  const { code } = lower;
+  const { code, around } = lower;
+  const low = access.low === undefined ? undefined : lowLoads[access.low];
+  const loaded = low === undefined ? type : low[0];
   const address = addressLocal(lower, addressValue);
   checkAlignment(lower, address, access);
-  const entry = lookUp(lower, address, bitsOf[type] / 8, access, TlbEntry.readTag);
+  const entry = lookUp(lower, address, bitsOf[loaded] / 8, access, TlbEntry.readTag);
   code.hint(true);
   code.if(wasmType(type));
   hostAddress(lower, address, entry);
-  code.memory(loadInstructions[type], 0);
+  code.memory(low === undefined ? loadInstructions[type] : low[1], 0);
   code.else();
-  const { around } = lower;
-  const slow = around.slow?.load(type, access);
-  if (slow === undefined) slowLoadValue(lower, type, address, flagsOf(access));
+  const slow = around.slow?.load(loaded, access);
+  if (slow === undefined) slowLoadValue(lower, loaded, address, flagsOf(access));
   else {
     code.get(around.vcpu);
     code.get(address);
@@ -179,6 +186,14 @@ export function lowerLoad(lower: Lowering, type: Type, addressValue: Value, acce
     code.if();
     around.faulted!();
     code.end();
+  }
+  if (low !== undefined) {
+    const part = lower.temporary(low[0]);
+    code.set(part);
+    code.v128(0n);
+    code.get(part);
+    code.lane(low[2], 0);
+    lower.release(low[0], part);
   }
   code.end();
   lower.release("i32", entry);

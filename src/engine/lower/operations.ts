@@ -7,6 +7,7 @@ import type { Type } from "../../ir/types.ts";
 import type { Code } from "../../wasm/code.ts";
 import { Lane, Plain } from "../../wasm/opcodes.ts";
 import type { ValueType } from "../../wasm/types.ts";
+import { isLowLane, lowerLowLane } from "./low-lane.ts";
 
 /** The WebAssembly type that holds an IR value. Narrow integers are kept zero-extended in an i32. */
 export function wasmType(type: Type): ValueType {
@@ -119,6 +120,10 @@ export function lowerOperation(
     types.forEach((_, index) => operand(index));
     if (name in Lane) code.lane(name as Lane, lane);
     else code.op(name as Plain);
+    return;
+  }
+  if (isLowLane(name)) {
+    lowerLowLane(code, name, operand);
     return;
   }
   if (name === "f32.demote" || name === "f64.promote") {

@@ -16,6 +16,8 @@ import { flagRegisters, intersects, maskOf, union } from "./register-set.ts";
 import type { RegionBlock, RegionInstruction } from "./region.ts";
 import { root } from "./structure.ts";
 
+const unsettled = { trap: false, mxcsr: false } as const;
+
 /** Emits a region as one function. */
 export class RegionEmitter extends RegionFrame {
   readonly #labels = new Map<number, Label>();
@@ -25,6 +27,8 @@ export class RegionEmitter extends RegionFrame {
   #chain!: Label;
   /** What set the flags that no code has computed yet. */
   #pending: PendingFlags | undefined;
+  /** What is known where code is being emitted: that x87 and SSE instructions do not trap, and MXCSR, in its local. */
+  #settled: { readonly trap: boolean; readonly mxcsr: boolean } = unsettled;
   /** The instruction that is being emitted, its block, and how many of the block's come with or behind it. */
   #at!: { readonly block: number; readonly instruction: RegionInstruction; readonly left: number };
 
@@ -32,6 +36,7 @@ export class RegionEmitter extends RegionFrame {
   emit(): readonly RegionInstruction[] {
     const code = this.code;
     emitPrologue(this);
+    this.setVectors();
     this.#out = code.block();
     this.#chain = code.block();
     this.#dispatch = code.loop();
@@ -59,14 +64,14 @@ export class RegionEmitter extends RegionFrame {
       this.dirty = union(this.dirty, step.dirtied);
       this.#pending = step.pending;
       code.deepen(step.depth);
-      this.#do(step.task);
+      this.#do(step.task, step.depth);
       code.deepen(-step.depth);
     }
     code.copy(piece, from, piece.bytes.length, hint);
     this.dirty = union(this.dirty, dirtied);
     this.#pending = pending;
   }
-  #do(task: Task): void {
+  #do(task: Task, depth: number): void {
     switch (task.kind) {
       case "exit":
         this.#exit(task.status);
@@ -84,7 +89,41 @@ export class RegionEmitter extends RegionFrame {
       case "call":
         this.code.call(this.routine(task.routine));
         return;
+      case "trapCheck":
+        this.#trapCheck(depth);
+        return;
+      case "mxcsr":
+        this.#mxcsr(depth);
+        return;
+      case "vector":
+        this.vector(task.value);
+        return;
     }
+  }
+
+  /** Checked once in code that nothing enters in its midst; so is MXCSR read. */
+  #trapCheck(depth: number): void {
+    const { code } = this;
+    if (this.#settled.trap) return;
+    code.get(parameter.vcpu);
+    code.memory("i32.load", State.fpuTrap);
+    code.hint(false);
+    code.if();
+    this.#exit(interpret);
+    code.end();
+    if (depth === 0) this.#settled = { ...this.#settled, trap: true };
+  }
+  #mxcsr(depth: number): void {
+    const { code } = this;
+    if (this.#settled.mxcsr) {
+      code.get(Local.mxcsr);
+      return;
+    }
+    code.get(parameter.vcpu);
+    code.memory("i32.load", State.mxcsr);
+    if (depth > 0) return;
+    code.tee(Local.mxcsr);
+    this.#settled = { ...this.#settled, mxcsr: true };
   }
 
   /** Computes flags in their canonical form. */
@@ -183,11 +222,12 @@ export class RegionEmitter extends RegionFrame {
     const code = this.code;
     const kind = this.shape.edge(from, to);
     if (kind === "inline") {
-      const [at, dirty, pending] = [this.#at, this.dirty, this.#pending];
+      const [at, dirty, pending, settled] = [this.#at, this.dirty, this.#pending, this.#settled];
       this.#tree(to);
       this.#at = at;
       this.dirty = dirty;
       this.#pending = pending;
+      this.#settled = settled;
       return;
     }
     if (this.flow.isLazy(from, to)) {
@@ -225,7 +265,10 @@ export class RegionEmitter extends RegionFrame {
       this.#flush();
       this.#loops.set(node, code.loop());
     }
-    if (isLoop || this.#labels.has(node)) this.dirty = this.flow.dirtyAt(node);
+    if (isLoop || this.#labels.has(node)) {
+      this.dirty = this.flow.dirtyAt(node);
+      this.#settled = unsettled;
+    }
     this.#within(node, this.shape.merges.get(node) ?? []);
     if (isLoop) code.end();
   }
@@ -259,8 +302,10 @@ export class RegionEmitter extends RegionFrame {
     code.set(parameter.remaining);
     instructions.forEach((instruction, index) => {
       this.#at = { block: node, instruction, left: instructions.length - index };
-      if (this.context.known(instruction).template.inline) this.#play(this.context.passage(instruction, this.#pending));
+      const { inline, unsettles } = this.context.known(instruction).template;
+      if (inline) this.#play(this.context.passage(instruction, this.#pending));
       else this.#call(instruction);
+      if (unsettles || !inline) this.#settled = unsettled;
     });
     const last = instructions.at(-1)!;
     if (next === undefined) {

@@ -6,6 +6,8 @@ export const parameter = { vcpu: 0, remaining: 1, rip: 2, entry: 3 } as const;
 
 /** Pairs of an i32 and an i64 for what an instruction computes, in front of the vector registers. */
 const pairs = 12;
+/** Vectors that a region can have in locals because several of its instructions have them as constants. */
+export const constantVectors = 4;
 
 /**
  * The locals of a region's function. They have the same numbers in all regions, so that an instruction's code, once made, can
@@ -33,11 +35,15 @@ export const Local = {
   exitWord: 34,
   /** The dispatching loop's case. */
   dispatchCase: 35,
+  /** MXCSR, for settled reads. */
+  mxcsr: 36,
   /** i32 and i64 by turns. */
-  temporaries: 36,
-  xmm: 36 + 2 * pairs,
+  temporaries: 37,
+  xmm: 37 + 2 * pairs,
+  /** Vectors that are constants. */
+  vectors: 37 + 2 * pairs + 16,
   /** More temporaries: i32, i64 and v128 by turns. */
-  more: 36 + 2 * pairs + 16,
+  more: 37 + 2 * pairs + 16 + constantVectors,
 } as const;
 
 /** Locals that every region declares. */

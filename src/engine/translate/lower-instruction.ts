@@ -190,8 +190,7 @@ export class RegionLowering extends FunctionLowering {
     const slot = this.#folding.slot(value.slot);
     if (slot === State.zero || slot === State.ripPage || slot === State.fpuTrap) return true;
     if (value.settled === true) {
-      this.around.mxcsr();
-      this.keep(value);
+      this.define(value, () => this.around.mxcsr());
       return true;
     }
     if (slot === State.ccAux || slot === State.ccResult) {
@@ -302,9 +301,9 @@ export class RegionLowering extends FunctionLowering {
     if (name === "inc" || name === "dec") this.flush();
     const result = operands.at(-1);
     const exact =
-      name === "sub" &&
+      (name === "add" || name === "sub") &&
       result?.kind === "operation" &&
-      result.name === "sub" &&
+      result.name === name &&
       result.operands[0] === operands[0] &&
       result.operands[1] === operands[1];
     const needed = exact ? operands.slice(0, 2) : operands;

@@ -58,7 +58,13 @@ export type Task =
   /** Puts the address of a place on the stack. */
   | { readonly kind: "address"; readonly place: Place }
   | { readonly kind: "number"; readonly number: OpenNumber }
-  | { readonly kind: "call"; readonly routine: Routine };
+  | { readonly kind: "call"; readonly routine: Routine }
+  /** Leaves the instruction to the interpreter where x87 and SSE instructions trap. */
+  | { readonly kind: "trapCheck" }
+  /** Puts MXCSR on the stack, as a settled read has it. */
+  | { readonly kind: "mxcsr" }
+  /** Puts a constant on the stack. */
+  | { readonly kind: "vector"; readonly value: bigint };
 
 /** A task, and where in the passage's bytes it is due. */
 export interface Step {

@@ -77,6 +77,15 @@ export class Recorder implements Surroundings {
   callRoutine(routine: Routine): void {
     this.#step({ kind: "call", routine });
   }
+  trapCheck(): void {
+    this.#step({ kind: "trapCheck" });
+  }
+  mxcsr(): void {
+    this.#step({ kind: "mxcsr" });
+  }
+  vector(value: bigint): void {
+    this.#step({ kind: "vector", value });
+  }
   leave(ending: Ending): void {
     if (!this.#lower.leaveAs(ending)) this.#step({ kind: "exit", status: ending });
   }

@@ -8,7 +8,7 @@ import { registerFlow } from "./dirty.ts";
 import type { RegisterFlow } from "./dirty.ts";
 import type { PendingFlags } from "./fused.ts";
 import type { KnownInstruction } from "./known-instructions.ts";
-import { Local, fixedLocals, localType, parameter, registerLocal } from "./locals.ts";
+import { Local, constantVectors, fixedLocals, localType, parameter, registerLocal } from "./locals.ts";
 import { common, forEachRegister, noRegisters, union, without } from "./register-set.ts";
 import type { RegisterSet } from "./register-set.ts";
 import type { Passage } from "./passage.ts";
@@ -53,6 +53,8 @@ export class RegionFrame {
   readonly #exitNumbers: number[] = [];
   /** What may be pending at an exit, in the order of its numbers from 1. */
   readonly #flagKinds: PendingFlags[] = [];
+  /** What is in the locals for constant vectors: to make one takes V8 up to four instructions. */
+  readonly #vectors: bigint[] = [];
   #locals = fixedLocals;
 
   constructor(code: Code, region: Region, context: EmissionContext) {
@@ -62,15 +64,37 @@ export class RegionFrame {
     this.control = new ControlFlow(region);
     this.shape = shapeOf(this.control.successors, region.entries);
     let registers = noRegisters;
+    const once = new Set<bigint>();
     for (const { instructions } of region.blocks.values()) {
       for (const instruction of instructions) {
-        const { reads, writes } = context.known(instruction).usage;
-        registers = union(union(registers, reads), writes);
+        const { template, usage } = context.known(instruction);
+        registers = union(union(registers, usage.reads), usage.writes);
+        if (template.vectors.size > 0 && template.inline) this.#collectVectors(template.vectors, once);
       }
     }
     this.registers = registers;
     this.flow = registerFlow(region, this.shape, this.control, (instruction) => context.known(instruction).usage);
-    if (registers.vector !== 0) this.needLocals(Local.more);
+    if (registers.vector !== 0 || this.#vectors.length > 0) this.needLocals(Local.more);
+  }
+
+  #collectVectors(vectors: ReadonlySet<bigint>, once: Set<bigint>): void {
+    for (const value of vectors) {
+      if (!once.has(value)) once.add(value);
+      else if (this.#vectors.length < constantVectors && !this.#vectors.includes(value)) this.#vectors.push(value);
+    }
+  }
+  /** Sets the locals of constant vectors. */
+  setVectors(): void {
+    for (const [index, value] of this.#vectors.entries()) {
+      this.code.v128(value);
+      this.code.set(Local.vectors + index);
+    }
+  }
+  /** Puts a constant vector on the stack. */
+  vector(value: bigint): void {
+    const index = this.#vectors.indexOf(value);
+    if (index < 0) this.code.v128(value);
+    else this.code.get(Local.vectors + index);
   }
 
   /** The function's locals are to go up to `end`. */

@@ -20,6 +20,10 @@ export interface Template {
   readonly opaque: boolean;
   /** It may change which translations are used for data. */
   readonly switchesTlb: boolean;
+  /** It may change what settled reads read: MXCSR's controls, and whether x87 and SSE instructions trap. */
+  readonly unsettles: boolean;
+  /** Vectors that it has as constants, other than zero. */
+  readonly vectors: ReadonlySet<bigint>;
   /** Reads of the lazy flags that only named conditions use. */
   readonly forConditions: ReadonlySet<number>;
   /** Statements (if, loop) inside which the status flags are read or written. */
@@ -42,23 +46,45 @@ interface Effects {
   /** Registers that a region keeps in locals may be read or written. */
   readonly touchesRegisters: boolean;
   readonly switchesTlb: boolean;
+  readonly unsettles: boolean;
   /** The platform is asked. */
   readonly asks: boolean;
 }
 const effectsOf = new Map<Routine, Effects>();
-const none: Effects = { touchesRegisters: false, switchesTlb: false, asks: false };
+const none: Effects = { touchesRegisters: false, switchesTlb: false, unsettles: false, asks: false };
 
-function slotEffects(slot: Slot, write: boolean): Effects {
+function slotEffects(slot: Slot, written?: Value): Effects {
   if (typeof slot !== "number") return { ...none, touchesRegisters: true };
-  return { ...none, touchesRegisters: isCached(slot), switchesTlb: write && slot === State.tlbBank };
+  return {
+    ...none,
+    touchesRegisters: isCached(slot),
+    switchesTlb: written !== undefined && slot === State.tlbBank,
+    unsettles: written !== undefined && unsettles(slot, written),
+  };
+}
+
+/** Whether a write is of the kind that settled reads have to see. Exceptions that are noted in MXCSR are not. */
+function unsettles(slot: Slot, written: Value): boolean {
+  if (slot === State.fpuTrap) return true;
+  if (slot !== State.mxcsr) return false;
+  const [old] = written.kind === "operation" && written.name === "or" ? written.operands : [];
+  return old?.kind !== "get" || old.slot !== State.mxcsr;
 }
 
 function join(all: Effects, more: Effects): Effects {
   return {
     touchesRegisters: all.touchesRegisters || more.touchesRegisters,
     switchesTlb: all.switchesTlb || more.switchesTlb,
+    unsettles: all.unsettles || more.unsettles,
     asks: all.asks || more.asks,
   };
+}
+
+/** Whether a condition is that of Semantics.requireSse and requireX87. */
+export function isTrapCheck(condition: Value): boolean {
+  if (condition.kind !== "operation" || condition.name !== "ne") return false;
+  const [read] = condition.operands;
+  return read?.kind === "get" && read.slot === State.fpuTrap;
 }
 
 /** What a routine, and those it calls, may do to the state. */
@@ -70,9 +96,9 @@ function routineEffects(routine: Routine): Effects {
   let effects = none;
   const walk = (block: Block) => {
     for (const statement of block) {
-      if (statement.kind === "set") effects = join(effects, slotEffects(statement.slot, true));
+      if (statement.kind === "set") effects = join(effects, slotEffects(statement.slot, statement.value));
       if (statement.kind === "define" && statement.value.kind === "get")
-        effects = join(effects, slotEffects(statement.value.slot, false));
+        effects = join(effects, slotEffects(statement.value.slot));
       if (statement.kind === "call") effects = join(effects, routineEffects(statement.routine));
       if (statement.kind === "host") effects = { ...effects, asks: true };
       visitStatement(statement, () => {}, walk);
@@ -110,8 +136,10 @@ export function analyse(body: Block): Template {
   let opaque = false;
   let registerWrites = 0;
   let switchesTlb = false;
+  let changesSettled = false;
   let size = 0;
   const held = new Set<number>();
+  const vectors = new Set<bigint>();
 
   const unknownSlot = (slot: Slot): void => {
     inline = false;
@@ -121,6 +149,7 @@ export function analyse(body: Block): Template {
     size += 1;
     lastUse.set(value.id, position);
     mayFold(value);
+    if (value.kind === "const" && value.type === "v128" && value.value !== 0n) vectors.add(value.value);
     if (!named) otherUses.add(value.id);
     if (held.has(value.id)) return;
     if (value.kind === "get" || value.kind === "load" || value.kind === "hostLoad" || value.kind === "hostExchange")
@@ -172,6 +201,7 @@ export function analyse(body: Block): Template {
             firstFlagWrite = Math.min(firstFlagWrite, position);
           }
           if (statement.slot === State.tlbBank) switchesTlb = true;
+          if (unsettles(statement.slot, statement.value)) changesSettled = true;
           break;
         case "flags":
           flags = true;
@@ -192,6 +222,7 @@ export function analyse(body: Block): Template {
           if (effects.touchesRegisters || effects.asks) inline = false;
           if (effects.touchesRegisters) opaque = true;
           if (effects.switchesTlb) switchesTlb = true;
+          if (effects.unsettles) changesSettled = true;
           break;
         }
         default:
@@ -222,6 +253,8 @@ export function analyse(body: Block): Template {
     inline: inline && size < inlineLimit,
     opaque,
     switchesTlb,
+    unsettles: changesSettled,
+    vectors,
     forConditions,
     flagBlocks,
     registerBlocks,

@@ -1,10 +1,11 @@
 import type { Value } from "../../ir/node.ts";
 import type { Instruction } from "../instruction.ts";
-import { raising, raisingLanes } from "../routines/sse.ts";
+import { extractLane, raising, raisingLanes, replaceLane } from "../routines/sse.ts";
 import type { Semantics } from "../semantics.ts";
 import type { ArithmeticOperation } from "../softfloat/arithmetic.ts";
 import { comparison } from "../softfloat/compare.ts";
-import { denormalLanes, either, isDenormal, isNan, nanLanes, none, scalarName, vectorName } from "../sse-fast.ts";
+import type { Format } from "../softfloat/format.ts";
+import { denormalLanes, either, isDenormal, isNan, lowName, nanLanes, none, vectorName } from "../sse-fast.ts";
 import { computation } from "../sse-computation.ts";
 import { floating, pd, ps, sd, ss } from "./sse-shapes.ts";
 import type { Shape } from "./sse-shapes.ts";
@@ -31,26 +32,30 @@ export const [divps, divpd, divss, divsd] = four("div", "5E", arithmeticOf("div"
 export const [sqrtps, sqrtpd, sqrtss, sqrtsd] = four("sqrt", "51", arithmeticOf("sqrt"));
 
 /** DEST where it is less, or greater, than SRC; else SRC. Numbers that are neither NaN nor denormal raise nothing. */
-function extreme(operation: "min" | "max") {
-  return ({ format, packed }: Shape) => {
-    const soft = comparison[format.name][operation];
-    const slow = packed ? raisingLanes(operation, format, [soft]) : raising(soft);
-    return (ir: Semantics, a: Value, b: Value) => {
-      const [less, more] = operation === "min" ? [a, b] : [b, a];
-      const name = packed ? vectorName(format, "lt") : scalarName(format, "lt");
-      const first = ir.op(name, [less, more]);
-      const result = packed ? ir.op("v128.bitselect", [a, b, first]) : ir.select(first, a, b);
-      const plain = packed
-        ? none(
-            ir,
-            [a, b].flatMap((operand) => [denormalLanes(ir, format, operand), nanLanes(ir, format, operand)]),
-          )
-        : [a, b]
-            .flatMap((operand) => [isDenormal(ir, format, operand), isNan(ir, format, operand)])
-            .reduce((all, bad) => ir.and(all, ir.eqz(bad)), ir.const("i1", 1));
-      return either(ir, plain, result, () => ir.call(slow, a, b)[0]!);
-    };
+function extremeLanes(operation: "min" | "max", format: Format) {
+  const slow = raisingLanes(operation, format, [comparison[format.name][operation]]);
+  return (ir: Semantics, a: Value, b: Value) => {
+    const first = ir.op(vectorName(format, "lt"), operation === "min" ? [a, b] : [b, a]);
+    const odd = [a, b].flatMap((operand) => [denormalLanes(ir, format, operand), nanLanes(ir, format, operand)]);
+    return either(ir, none(ir, odd), ir.op("v128.bitselect", [a, b, first]), () => ir.call(slow, a, b)[0]!);
   };
 }
+/** The same of the lowest lanes. */
+function extremeLowest(operation: "min" | "max", format: Format) {
+  const slow = raising(comparison[format.name][operation]);
+  return (ir: Semantics, destination: Value, source: Value) => {
+    const [a, b] = [destination, source].map((vector) => ir.hold(extractLane(ir, format, vector, 0))) as [Value, Value];
+    const first = ir.op(lowName(format, "lt"), operation === "min" ? [destination, source] : [source, destination]);
+    const odd = [a, b]
+      .flatMap((operand) => [isDenormal(ir, format, operand), isNan(ir, format, operand)])
+      .reduce((any, bad) => ir.or(any, bad));
+    const result = either(ir, ir.eqz(odd), ir.select(first, a, b), () => ir.call(slow, a, b)[0]!);
+    return replaceLane(ir, format, destination, 0, result);
+  };
+}
+const extreme =
+  (operation: "min" | "max") =>
+  ({ format, packed }: Shape) =>
+    (packed ? extremeLanes : extremeLowest)(operation, format);
 export const [minps, minpd, minss, minsd] = four("min", "5D", extreme("min"));
 export const [maxps, maxpd, maxss, maxsd] = four("max", "5F", extreme("max"));

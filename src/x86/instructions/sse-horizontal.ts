@@ -53,7 +53,7 @@ function alternating(mnemonic: string, row: string, shape: Shape): Instruction {
       evenSigns.reduce((all, sign) => all | sign),
     );
     const result = ir.hold(ir.op(vectorName(format, "add"), [a, ir.op("v128.xor", [b, signs])]));
-    const fast = ir.and(roundsFreely(ir), fitsLanes(ir, shape, [a, b], result));
+    const fast = ir.and(roundsFreely(ir), fitsLanes(ir, format, [a, b], result));
     return either(ir, fast, result, () => ir.call(slow, a, b)[0]!);
   });
 }

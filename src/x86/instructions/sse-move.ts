@@ -1,7 +1,8 @@
 import { instruction } from "../instruction.ts";
 import type { Operand } from "../operand.ts";
 import type { Semantics } from "../semantics.ts";
-import { slotAt, zeroExtended } from "../vectors.ts";
+import { slotAt } from "../vectors.ts";
+import { vectorOperand } from "./sse-shapes.ts";
 
 /**
  * Moves between XMM registers and memory. Intel SDM Vol. 2, "MOVAPS" to "MOVUPD".
@@ -21,9 +22,8 @@ function moveUnaligned(ir: Semantics, destination: Operand, source: Operand): vo
 /** A scalar: loaded, the rest of the register becomes zero; between registers, it is kept. */
 function moveScalar(ir: Semantics, destination: Operand, source: Operand): void {
   ir.requireSse();
-  const value = source.read();
-  if (source.kind === "memory") ir.set(destination.slot!, zeroExtended(ir, value));
-  else destination.write(value);
+  if (source.kind === "memory") ir.set(destination.slot!, vectorOperand(ir, source));
+  else destination.write(source.read());
 }
 
 export const movaps = instruction({

@@ -53,7 +53,14 @@ export const sd: Shape = {
   feature: "SSE2",
 };
 
-/** DEST ← compute(DEST, SRC) in one shape, `0F <opcode>`. A scalar leaves the other lanes alone. */
+/** An operand as a vector: a scalar in memory has zeros above it. */
+export function vectorOperand(ir: Semantics, operand: Operand): Value {
+  if (operand.kind === "register") return ir.get("v128", operand.slot!);
+  if (operand.type === "v128") return operand.read();
+  return ir.load("v128", operand.address("read"), { low: operand.type === "i64" ? 8 : 4 });
+}
+
+/** DEST ← compute(DEST, SRC) in one shape, `0F <opcode>`, of vectors. A scalar leaves the other lanes alone. */
 export function floating(
   name: string,
   opcode: string,
@@ -66,8 +73,9 @@ export function floating(
     encodings: [`${shape.prefix} 0F ${opcode}  ${shape.destination},${shape.source}`],
     semantics(ir: Semantics, ...[destination, source]: Operand[]) {
       ir.requireSse();
-      const right = source!.read();
-      destination!.write(compute(ir, destination!.read(), right));
+      const right = vectorOperand(ir, source!);
+      const { slot } = destination!;
+      ir.set(slot!, compute(ir, ir.get("v128", slot!), right));
     },
   });
 }
