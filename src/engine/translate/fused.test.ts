@@ -45,7 +45,6 @@ const integers = ["i8", "i16", "i32", "i64"] as const satisfies readonly Type[];
 function sources(form: FlagForm, type: Type): FlagSource[] {
   switch (form) {
     case "add":
-      return [{ form, types: [type, type, type], exact: false }];
     case "sub":
       return [
         { form, types: [type, type, type], exact: false },
@@ -67,7 +66,7 @@ function sources(form: FlagForm, type: Type): FlagSource[] {
 function completed({ form, types, exact }: FlagSource, operands: bigint[], carry: bigint): bigint[] {
   const bits = bitsOf[types[0]!];
   const [a = 0n, b = 0n] = operands;
-  if (form === "add") return [a, b, BigInt.asUintN(bits, a + b + carry)];
+  if (form === "add" && !exact) return [a, b, BigInt.asUintN(bits, a + b + carry)];
   if (form === "sub" && !exact) return [a, b, BigInt.asUintN(bits, a - b - carry)];
   if (form === "inc") return [a, BigInt.asUintN(bits, a + 1n)];
   if (form === "dec") return [a, BigInt.asUintN(bits, a - 1n)];
@@ -109,6 +108,10 @@ test("fused: what comparisons and tests are followed by is said without the cano
       assert.ok(fusedCondition({ form: "sub", types: [type, type], exact: true }, code), `sub ${type} ${code}`);
     for (const code of [0, 2, 4, 6, 8, 10, 12, 14])
       assert.ok(fusedCondition({ form: "logic", types: [type], exact: false }, code), `logic ${type} ${code}`);
+    // Chains of carries.
+    for (const form of ["add", "sub"] as const)
+      assert.ok(fusedCondition({ form, types: [type, type, type], exact: false }, 2), `${form} ${type}`);
+    assert.ok(fusedCondition({ form: "add", types: [type, type], exact: true }, 2), `exact add ${type}`);
   }
 });
 

@@ -3,7 +3,7 @@
 import { Builder } from "../../ir/builder.ts";
 import type { Block, Value } from "../../ir/node.ts";
 import type { Type } from "../../ir/types.ts";
-import { flagForms } from "../../x86/flags.ts";
+import { addCarries, flagForms, subBorrows } from "../../x86/flags.ts";
 import type { FlagForm } from "../../x86/flags.ts";
 import { State } from "../../x86/state.ts";
 
@@ -11,7 +11,7 @@ import { State } from "../../x86/state.ts";
 export interface FlagSource {
   readonly form: FlagForm;
   readonly types: readonly Type[];
-  /** Of `sub`: the result is a − b, with no borrow, and is no operand of its own. */
+  /** Of `add` and `sub`: the result is a + b or a − b, with no carry, and is no operand of its own. */
   readonly exact: boolean;
 }
 
@@ -47,10 +47,10 @@ const ofForm: Readonly<Partial<Record<FlagForm, Readonly<Record<number, Conditio
     12: negative,
     14: (ir, [r]) => ir.les(r!, 0),
   },
-  add: ofResult,
+  add: { ...ofResult, 2: (ir, [a, b, r]) => ir.lts(addCarries(ir, a!, b!, r!), 0) },
   inc: ofResult,
   dec: ofResult,
-  sub: ofResult,
+  sub: { ...ofResult, 2: (ir, [a, b, r]) => ir.lts(subBorrows(ir, a!, b!, r!), 0) },
   shift: { ...ofResult, 0: (_, [, of]) => of!, 2: (_, [cf]) => cf! },
 };
 /** a − b without a borrow: comparisons. */
@@ -61,6 +61,13 @@ const ofDifference: Readonly<Record<number, Condition>> = {
   6: (ir, [a, b]) => ir.leu(a!, b!),
   12: (ir, [a, b]) => ir.lts(a!, b!),
   14: (ir, [a, b]) => ir.les(a!, b!),
+};
+
+/** a + b without a carry. */
+const ofSum: Readonly<Record<number, Condition>> = { ...ofResult, 2: (ir, [a, , r]) => ir.ltu(r!, a!) };
+const ofExact: Readonly<Partial<Record<FlagForm, Readonly<Record<number, Condition>>>>> = {
+  add: ofSum,
+  sub: ofDifference,
 };
 
 const fused = new Map<number, Expression | undefined>();
@@ -90,7 +97,10 @@ export function pendingFlags(source: FlagSource): PendingFlags {
 }
 function parametersOf(ir: Builder, source: FlagSource): Value[] {
   const parameters = source.types.map((type, index) => ir.parameter(type, index));
-  if (source.exact) parameters.push(ir.hold(ir.sub(parameters[0]!, parameters[1]!)));
+  if (source.exact) {
+    const [a, b] = parameters as [Value, Value];
+    parameters.push(ir.hold(source.form === "add" ? ir.add(a, b) : ir.sub(a, b)));
+  }
   return parameters;
 }
 
@@ -99,7 +109,7 @@ export function fusedCondition(source: FlagSource, code: number): Expression | u
   const key = flagKey(source) * 16 + code;
   const known = fused.get(key);
   if (known !== undefined || fused.has(key)) return known;
-  const condition = (source.form === "sub" && source.exact ? ofDifference : ofForm[source.form])?.[code];
+  const condition = (source.exact ? ofExact : ofForm)[source.form]?.[code];
   let expression: Expression | undefined;
   if (condition !== undefined) {
     const ir = new Builder();
