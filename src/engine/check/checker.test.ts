@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Layout, checkAll, createMachine, hex } from "../../../test/engine-harness.ts";
+import { Exit, Layout, checkAll, createMachine, hex } from "../../../test/engine-harness.ts";
+import { attentionOf } from "../domain-memory.ts";
 import type { Platform } from "../engine.ts";
 import { RecordField, recordBytes } from "../record.ts";
 import { localTranslation } from "../translate/local-translation.ts";
@@ -29,7 +30,7 @@ const data = Layout.free + 0x4000;
 
 function machineWith(code: string, translator = localTranslation(), platform: Partial<Platform> = {}) {
   const machine = createMachine("long", 0, platform, 1, { check: checkAll, translator });
-  for (const page of [Layout.free, data]) machine.map(BigInt(page), page, 3n);
+  for (const page of [Layout.free, data, data + 0x1000]) machine.map(BigInt(page), page, 3n);
   machine.load(Layout.free, hex(code));
   const context = machine.context();
   context.rip = BigInt(Layout.free);
@@ -101,6 +102,44 @@ for (const [what, offset, tamper, found] of wrong) {
     );
   });
 }
+
+test("check: what is read before it is written to is taken back too", () => {
+  // L: mov eax, [rbx]; inc eax; mov [rbx], eax; dec ecx; jnz L; hlt
+  const machine = machineWith("8b03 ffc0 8903 ffc9 75f6 f4");
+  machine.run();
+  assert.equal(machine.ram.getUint32(data, true), 10);
+});
+
+test("check: a region that does not write what the interpreter writes is found", () => {
+  // mov [rbx], ecx; hlt — and the region writes to another page
+  const elsewhere = tampering(0, (view, record) => view.setInt32(record + RecordField.displacement, 0x1000, true));
+  assert.throws(() => machineWith("890b f4", elsewhere).run(), /interpreter 0a/);
+});
+
+test("check: a region that gives up in the midst of a block is compared up to there", () => {
+  // lea rbx, [rip + 0x800]; inc eax; mov [rbx], al — a page with code; hlt
+  const machine = machineWith("488d1d00080000 ffc0 8803 f4");
+  machine.run();
+  assert.equal(machine.ram.getUint8(Layout.free + 0x807), 1);
+  // Two, and HLT, which is translated anew.
+  assert.equal(machine.vcpu.checks!.instructions, 3);
+});
+
+test("check: flags alone are a difference", () => {
+  // cmp eax, 7; hlt
+  const other = tampering(0, (view, record) => view.setBigInt64(record + RecordField.immediate, 9n, true));
+  assert.throws(() => machineWith("83f807 f4", other).run(), /\n {2}rflags: region 93, interpreter 97\n(?! {2}\w)/);
+});
+
+test("check: attention that is asked for in a region ends the run", () => {
+  let ask = (): void => {};
+  // L: out 0x80, al; jmp L
+  const machine = machineWith("e680 ebfc", localTranslation(), { portOut: () => ask() });
+  const attention = attentionOf(machine.memory.memory, 0);
+  ask = () => attention.request();
+  assert.equal(machine.run(1_000_000).exit, Exit.budget);
+  assert.ok(attention.take() && machine.vcpu.retired < 100);
+});
 
 test("check: the platform is asked once, and gives both the same answer", () => {
   let answers = 0;

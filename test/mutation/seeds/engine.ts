@@ -227,8 +227,8 @@ export const engine: readonly Mutation[] = [
     ],
     [
       "a remembered branch goes on beyond the budget",
-      'code.get(locals.remaining);\n  code.i32(0);\n  code.op("i32.gt_s");\n  d.load32(State.attention);',
-      'code.get(locals.remaining);\n  code.i32(-500);\n  code.op("i32.gt_s");\n  d.load32(State.attention);',
+      'else code.i32(0);\n  code.op("i32.gt_s");\n  d.load32(State.attention);',
+      'else code.i32(-500);\n  code.op("i32.gt_s");\n  d.load32(State.attention);',
     ],
     [
       "a remembered branch does not look at the attention word",

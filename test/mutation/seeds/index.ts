@@ -1,3 +1,4 @@
+import { check } from "./check.ts";
 import { engine, mmu } from "./engine.ts";
 import { hypervisor } from "./hypervisor.ts";
 import { images } from "./images.ts";
@@ -12,6 +13,7 @@ export const mutations: readonly Mutation[] = [
   ...mmu,
   ...engine,
   ...translator,
+  ...check,
   ...xenstore,
   ...hypervisor,
   ...images,
