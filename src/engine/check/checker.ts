@@ -5,11 +5,8 @@
 
 import { Ending } from "../../ir/node.ts";
 import { State } from "../../x86/state.ts";
-import type { CodeCache } from "../code-cache.ts";
-import type { ContextView } from "../context.ts";
 import { Return, interpret, repeatCost, singleBit } from "../dispatch.ts";
 import { FetchEntry, VcpuLayout } from "../layout.ts";
-import type { Linker } from "../linker.ts";
 import { fetchFrame } from "../mmu/fetch.ts";
 import { AccessFlag } from "../mmu/page-walk.ts";
 import { RecordField } from "../record.ts";
@@ -20,30 +17,11 @@ import { describeEnd, differenceOf } from "./difference.ts";
 import type { Entry, Run } from "./difference.ts";
 import { PageLog } from "./pages.ts";
 import { Phase, countdownSlots, countdowns } from "./phase.ts";
+import type { CheckedVcpu, Outcome } from "./checked-vcpu.ts";
 import { TierDifference } from "./options.ts";
 import type { CheckOptions, CheckStatistics } from "./options.ts";
 import { reportDifference } from "./report.ts";
 import { VcpuState } from "./vcpu-state.ts";
-
-/** What the comparison needs of the vCPU. */
-export interface CheckedVcpu {
-  readonly buffer: ArrayBufferLike;
-  readonly base: number;
-  readonly state: ContextView;
-  readonly linker: Linker;
-  readonly cache: CodeCache;
-  readonly run: (vcpu: number, budget: number) => number;
-  readonly answers: Answers;
-}
-
-/** How the guest goes on. */
-export interface Outcome {
-  /** What is left of the budget, and how many instructions retired. */
-  readonly remaining: number;
-  readonly retired: number;
-  /** As if the dispatcher had returned it; undefined where it is to be called again. */
-  readonly reason: number | undefined;
-}
 
 /** What {@link TierChecker} knows of a region. */
 interface Region {
@@ -118,10 +96,12 @@ export class TierChecker {
 
   /** Runs the region at State.dispatchRecord, and compares it with the interpreter. @throws TierDifference */
   check(remaining: number): Outcome {
-    const { state } = this.#vcpu;
+    const { linker, state } = this.#vcpu;
     const record = state.u32(State.dispatchRecord);
+    const slot = this.#view.getInt32(record + RecordField.displacement, true);
     const entry: Entry = {
-      slot: this.#view.getInt32(record + RecordField.displacement, true),
+      slot,
+      code: linker.table.get(slot) as Entry["code"],
       entry: this.#view.getInt32(record + RecordField.immediate, true),
       rip: state.u64(State.rip),
     };
@@ -240,12 +220,11 @@ export class TierChecker {
     this.#translations.fill(0xff);
   }
 
-  #runRegion({ slot, entry, rip }: Entry, budget: number): Run {
-    const { base, linker, state } = this.#vcpu;
+  #runRegion({ code, entry, rip }: Entry, budget: number): Run {
+    const { base, state } = this.#vcpu;
     this.#forgetTranslations();
     state.setU32(State.checking, Phase.region);
-    const region = linker.table.get(slot) as (vcpu: number, budget: number, rip: bigint, entry: number) => number;
-    const ending = region(base, budget, BigInt.asIntN(64, rip), entry);
+    const ending = code(base, budget, BigInt.asIntN(64, rip), entry);
     this.#hold();
     const unfinished = ending === Ending.fault || ending === Ending.again;
     const left = (state.u32(State.dispatchRemaining) | 0) + (unfinished ? 1 : 0);

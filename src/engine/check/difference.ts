@@ -9,6 +9,8 @@ import { VcpuState } from "./vcpu-state.ts";
 /** Where a region is entered. */
 export interface Entry {
   readonly slot: number;
+  /** What was in the slot: it stays the same where the region is given up meanwhile. */
+  readonly code: (vcpu: number, budget: number, rip: bigint, entry: number) => number;
   readonly entry: number;
   readonly rip: bigint;
 }
