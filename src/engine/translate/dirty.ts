@@ -26,9 +26,15 @@ function innermostLoops(
   shape: Shape,
   successors: ReadonlyMap<number, readonly number[]>,
 ): Map<number, number> {
+  const innermost = new Map<number, number>();
+  if (shape.loopHeads.size === 0) return innermost;
   const predecessors = new Map<number, number[]>();
   for (const [from, following] of successors) {
-    for (const to of following) predecessors.set(to, [...(predecessors.get(to) ?? []), from]);
+    for (const to of following) {
+      const known = predecessors.get(to);
+      if (known === undefined) predecessors.set(to, [from]);
+      else known.push(from);
+    }
   }
   const bodies = [...shape.loopHeads].map((head) => {
     const body = new Set([head]);
@@ -41,7 +47,6 @@ function innermostLoops(
     return { head, body };
   });
   bodies.sort((a, b) => b.body.size - a.body.size);
-  const innermost = new Map<number, number>();
   for (const { head, body } of bodies) for (const node of body) if (region.blocks.has(node)) innermost.set(node, head);
   return innermost;
 }

@@ -20,107 +20,104 @@ export interface Shape {
 export function shapeOf(successors: ReadonlyMap<number, readonly number[]>, entries: readonly number[]): Shape {
   const dispatched = [...entries];
   for (;;) {
-    const following = (node: number) => (node === root ? dispatched : (successors.get(node) ?? []));
-    const order = reversePostorder(following);
+    const follow = (node: number) => (node === root ? dispatched : (successors.get(node) ?? []));
+    const order = reversePostorder(follow);
     const number = new Map(order.map((node, index) => [node, index]));
-    const predecessors = new Map<number, number[]>();
-    for (const node of order) {
-      for (const next of following(node)) {
-        const known = predecessors.get(next);
-        if (known === undefined) predecessors.set(next, [node]);
-        else known.push(node);
-      }
-    }
-    const parent = dominators(order, number, predecessors);
+    // Everything below is by number; the root's is 0.
+    const following = order.map((node) => follow(node).map((next) => number.get(next)!));
+    const predecessors: number[][] = order.map(() => []);
+    following.forEach((all, from) => all.forEach((to) => predecessors[to]!.push(from)));
+    const parent = dominators(predecessors);
     const dominates = (a: number, b: number): boolean => {
-      for (let node = b; ; node = parent.get(node)!) {
-        if (node === a) return true;
-        if (node === root) return false;
-      }
+      let node = b;
+      while (node > a) node = parent[node]!;
+      return node === a;
     };
-    const isBack = (from: number, to: number) => number.get(to)! <= number.get(from)!;
+    const inTable = new Set(dispatched.map((node) => number.get(node)!));
     const loopHeads = new Set<number>();
     const strays = new Set<number>();
-    for (const from of order) {
-      for (const to of following(from)) {
-        if (!isBack(from, to)) continue;
-        if (dominates(to, from)) loopHeads.add(to);
-        else if (!dispatched.includes(to)) strays.add(to);
+    following.forEach((all, from) => {
+      for (const to of all) {
+        if (to > from) continue;
+        if (dominates(to, from)) loopHeads.add(order[to]!);
+        else if (!inTable.has(to)) strays.add(order[to]!);
       }
-    }
+    });
     // The root now leads to these too, which may change what dominates what.
     if (strays.size > 0) {
       dispatched.push(...strays);
       continue;
     }
-    const isMerge = (node: number) =>
-      dispatched.includes(node) ||
-      predecessors.get(node)!.filter((from) => !isBack(from, node)).length > 1 ||
-      // The same block may branch there twice.
-      new Set(predecessors.get(node)).size !== predecessors.get(node)!.length;
+    const merging = predecessors.map((all, node) => inTable.has(node) || isMerge(all, node));
     const merges = new Map<number, number[]>();
-    for (const node of order.toReversed()) {
-      if (node === root || !isMerge(node)) continue;
-      const above = parent.get(node)!;
+    for (let node = order.length - 1; node > 0; node--) {
+      if (!merging[node]!) continue;
+      const above = order[parent[node]!]!;
       const known = merges.get(above);
-      if (known === undefined) merges.set(above, [node]);
-      else known.push(node);
+      if (known === undefined) merges.set(above, [order[node]!]);
+      else known.push(order[node]!);
     }
-    const merging = new Set([...merges.values()].flat());
     return {
       dispatched,
       merges,
       loopHeads,
-      edge(from, to) {
-        if (isBack(from, to)) return dominates(to, from) ? "backward" : "dispatch";
-        return merging.has(to) ? "forward" : "inline";
+      edge(fromNode, toNode) {
+        const [from, to] = [number.get(fromNode)!, number.get(toNode)!];
+        if (to <= from) return dominates(to, from) ? "backward" : "dispatch";
+        return merging[to]! ? "forward" : "inline";
       },
     };
   }
 }
 
+/** Whether several edges lead forward to a node, or one block branches there twice. */
+function isMerge(predecessors: readonly number[], node: number): boolean {
+  let forward = 0;
+  for (const [index, from] of predecessors.entries()) {
+    if (from < node) forward += 1;
+    if (forward > 1 || predecessors.indexOf(from) !== index) return true;
+  }
+  return false;
+}
+
 function reversePostorder(following: (node: number) => readonly number[]): number[] {
   const seen = new Set<number>([root]);
   const order: number[] = [];
-  const stack: { readonly node: number; next: number }[] = [{ node: root, next: 0 }];
+  const stack = [{ node: root, following: following(root), next: 0 }];
   for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
-    const to = following(top.node)[top.next];
+    const to = top.following[top.next];
     top.next += 1;
     if (to === undefined) {
       order.push(top.node);
       stack.pop();
     } else if (!seen.has(to)) {
       seen.add(to);
-      stack.push({ node: to, next: 0 });
+      stack.push({ node: to, following: following(to), next: 0 });
     }
   }
   return order.toReversed();
 }
 
-/** Immediate dominators, by Cooper, Harvey and Kennedy's iteration. */
-function dominators(
-  order: readonly number[],
-  number: ReadonlyMap<number, number>,
-  predecessors: ReadonlyMap<number, readonly number[]>,
-): Map<number, number> {
-  const parent = new Map<number, number>([[root, root]]);
-  const meet = (a: number, b: number): number => {
-    let [left, right] = [a, b];
-    while (left !== right) {
-      while (number.get(left)! > number.get(right)!) left = parent.get(left)!;
-      while (number.get(right)! > number.get(left)!) right = parent.get(right)!;
-    }
-    return left;
-  };
+/** Immediate dominators of nodes in reverse postorder, by Cooper, Harvey and Kennedy's iteration. */
+function dominators(predecessors: readonly (readonly number[])[]): Int32Array {
+  const unknown = -1;
+  const parent = new Int32Array(predecessors.length).fill(unknown);
+  parent[0] = 0;
   for (let changed = true; changed;) {
     changed = false;
-    for (const node of order) {
-      if (node === root) continue;
-      const known = (predecessors.get(node) ?? []).filter((each) => parent.has(each));
-      const above = known.reduce(meet);
-      if (parent.get(node) === above) continue;
-      parent.set(node, above);
-      changed = true;
+    for (let node = 1; node < parent.length; node++) {
+      let above = unknown;
+      for (const from of predecessors[node]!) {
+        if (parent[from] === unknown) continue;
+        let other = from;
+        if (above === unknown) above = from;
+        while (above !== other) {
+          if (above > other) above = parent[above]!;
+          else other = parent[other]!;
+        }
+      }
+      changed ||= parent[node] !== above;
+      parent[node] = above;
     }
   }
   return parent;

@@ -18,8 +18,8 @@ export const translator: readonly Mutation[] = [
   ...seeded("src/engine/translate/structure.ts", structure, [
     [
       "a loop with two entries does not go through the dispatcher",
-      "else if (!dispatched.includes(to)) strays.add(to);",
-      "else if (!dispatched.includes(to)) loopHeads.add(to);",
+      "else if (!inTable.has(to)) strays.add(order[to]!);",
+      "else if (!inTable.has(to)) loopHeads.add(order[to]!);",
     ],
   ]),
   ...seeded("src/engine/translate/lower-instruction.ts", tiers, [
