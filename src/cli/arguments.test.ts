@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { formatBytes, memorySize, seconds } from "./arguments.ts";
+import { checkSampling, formatBytes, memorySize, seconds } from "./arguments.ts";
 
 test("arguments: memory has the units that QEMU's has", () => {
   assert.equal(memorySize("512"), 512 << 20);
@@ -16,6 +16,12 @@ test("arguments: a time is a positive number of seconds", () => {
   assert.equal(seconds("2.5"), 2.5);
   assert.equal(seconds("30s"), 30);
   for (const bad of ["", "0", "-1", "1m", "99999999999"]) assert.throws(() => seconds(bad), bad);
+});
+
+test("arguments: all entries of translated code are compared, or the first ones and some later", () => {
+  assert.deepEqual(checkSampling("all"), { first: Infinity, every: 1 });
+  assert.deepEqual(checkSampling("50"), { first: 50, every: 1000 });
+  for (const bad of ["", "0", "-1", "1.5", "some", "debian:12"]) assert.throws(() => checkSampling(bad), bad);
 });
 
 test("arguments: bytes are shown with three digits", () => {

@@ -228,6 +228,20 @@ test("host: a triple fault is told from a reboot", async () => {
   assert.deepEqual(await guest.ended, { kind: "triple-fault" });
 });
 
+test("host: what the comparison of the tiers was asked for and finds is told", async () => {
+  const { machine, threads } = testMachine();
+  await using host = await Host.open(machine);
+  const engineCheck = { first: 3, every: 7 };
+  const guest = await host.create({ ...config, engineCheck });
+  const [thread] = threads;
+  assert.ok(thread);
+  assert.deepEqual(thread.assignment.check, engineCheck);
+  thread.listener.message({ kind: "stopped", why: "tiers-differ", registers: "", report: "rax" });
+  inside(thread).shutdown(SHUTDOWN.crash);
+  thread.listener.ended(undefined);
+  assert.deepEqual(await guest.ended, { kind: "tiers-differ", report: "rax" });
+});
+
 test("host: what cannot be built leaves no domain", async () => {
   const { machine } = testMachine();
   await using host = await Host.open(machine);
