@@ -3,6 +3,7 @@ import type { Value } from "../ir/node.ts";
 import { bitsOf } from "../ir/types.ts";
 import type { Type } from "../ir/types.ts";
 import { State } from "./state.ts";
+import { multiplyHighSigned } from "./wide.ts";
 
 /**
  * The canonical lazy form of the status flags: two words from which each flag is one or two operations away.
@@ -65,6 +66,16 @@ function keepCarry(ir: Builder, aux: Value): Value {
   return ir.or(ir.or(ir.and(aux, 8), kept), ir.shr(ir.xor(overflow, kept), 1));
 }
 
+/** CF and OF of multiplications: whether the high half is more than the extension of the low one. */
+export const overflowOf = {
+  mul: (ir: Builder, [high]: readonly Value[]): Value => ir.ne(high!, 0),
+  imul(ir: Builder, [a, b, low]: readonly Value[]): Value {
+    if (low!.type === "i64") return ir.ne(multiplyHighSigned(ir, a!, b!), ir.sar(low!, 63));
+    const [first, second, product] = [a!, b!, low!].map((value) => ir.sext(value, "i64")) as [Value, Value, Value];
+    return ir.ne(ir.mul(first, second), product);
+  },
+};
+
 /** What each form computes. The last operand of all but `explicit` and `carry` is the result. */
 export const flagForms = {
   add: (ir: Builder, [a, b, r]: Value[]) => lazy(ir, r!, auxOfCarries(ir, addCarries(ir, a!, b!, r!))),
@@ -74,8 +85,18 @@ export const flagForms = {
     lazy(ir, r!, keepCarry(ir, ir.hold(auxOfCarries(ir, addCarries(ir, a!, ir.const(a!.type, 1), r!))))),
   dec: (ir: Builder, [a, r]: Value[]) =>
     lazy(ir, r!, keepCarry(ir, ir.hold(auxOfCarries(ir, subBorrows(ir, a!, ir.const(a!.type, 1), r!))))),
-  /** (cf: i1, of: i1, result): SF, ZF and PF follow the result, AF is clear. Shifts and multiplications. */
+  /** (cf: i1, of: i1, result): SF, ZF and PF follow the result, AF is clear. Shifts. */
   shift: (ir: Builder, [cf, of, r]: Value[]) => lazy(ir, r!, carryOverflow(ir, cf!, of!)),
+  /** (high, low): the halves of an unsigned product. CF and OF: it has more than the low one. */
+  mul: (ir: Builder, [high, low]: Value[]) => {
+    const more = ir.hold(overflowOf.mul(ir, [high!, low!]));
+    return lazy(ir, low!, carryOverflow(ir, more, more));
+  },
+  /** (a, b, low): the factors, and the low half of their signed product. The high half costs more than the instruction. */
+  imul: (ir: Builder, [a, b, low]: Value[]) => {
+    const more = ir.hold(overflowOf.imul(ir, [a!, b!, low!]));
+    return lazy(ir, low!, carryOverflow(ir, more, more));
+  },
   /** (flags: i32): each status flag from its place in EFLAGS. */
   explicit: (ir: Builder, [flags]: Value[]) => {
     const bit = (flag: StatusFlag) => ir.and(ir.shr(ir.zext(flags!, "i64"), Flag[flag]), 1);

@@ -57,6 +57,10 @@ function sources(form: FlagForm, type: Type): FlagSource[] {
       return [{ form, types: [type, type], exact: false }];
     case "shift":
       return [{ form, types: ["i1", "i1", type], exact: false }];
+    case "mul":
+      return [{ form, types: [type, type], exact: false }];
+    case "imul":
+      return [{ form, types: [type, type, type], exact: false }];
     case "explicit":
       return [{ form, types: ["i32"], exact: false }];
   }
@@ -68,6 +72,7 @@ function completed({ form, types, exact }: FlagSource, operands: bigint[], carry
   const [a = 0n, b = 0n] = operands;
   if (form === "add" && !exact) return [a, b, BigInt.asUintN(bits, a + b + carry)];
   if (form === "sub" && !exact) return [a, b, BigInt.asUintN(bits, a - b - carry)];
+  if (form === "imul") return [a, b, BigInt.asUintN(bits, a * b)];
   if (form === "inc") return [a, BigInt.asUintN(bits, a + 1n)];
   if (form === "dec") return [a, BigInt.asUintN(bits, a - 1n)];
   return operands;

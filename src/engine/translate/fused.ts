@@ -3,7 +3,7 @@
 import { Builder } from "../../ir/builder.ts";
 import type { Block, Value } from "../../ir/node.ts";
 import type { Type } from "../../ir/types.ts";
-import { addCarries, flagForms, subBorrows } from "../../x86/flags.ts";
+import { addCarries, flagForms, overflowOf, subBorrows } from "../../x86/flags.ts";
 import type { FlagForm } from "../../x86/flags.ts";
 import { State } from "../../x86/state.ts";
 
@@ -52,6 +52,8 @@ const ofForm: Readonly<Partial<Record<FlagForm, Readonly<Record<number, Conditio
   dec: ofResult,
   sub: { ...ofResult, 2: (ir, [a, b, r]) => ir.lts(subBorrows(ir, a!, b!, r!), 0) },
   shift: { ...ofResult, 0: (_, [, of]) => of!, 2: (_, [cf]) => cf! },
+  mul: { ...ofResult, 0: overflowOf.mul, 2: overflowOf.mul },
+  imul: { ...ofResult, 0: overflowOf.imul, 2: overflowOf.imul },
 };
 /** a − b without a borrow: comparisons. */
 const ofDifference: Readonly<Record<number, Condition>> = {

@@ -19,31 +19,26 @@ function product(ir: Semantics, a: Value, b: Value, extension: Extension): [low:
   return [ir.hold(ir.trunc(whole, type)), ir.hold(ir.trunc(ir.shr(whole, bitsOf[type]), type))];
 }
 
-/** CF = OF = the high half is not just the extension of the low one. */
-function setFlags(ir: Semantics, low: Value, high: Value, extension: Extension): void {
-  const expected = extension === "zext" ? ir.const(low.type, 0) : ir.sar(low, bitsOf[low.type] - 1);
-  const overflow = ir.hold(ir.ne(high, expected));
-  ir.flags.shift(overflow, overflow, low);
-}
-
 /** rDX:rAX (AX for bytes) ← accumulator × factor. */
 function multiplyAccumulator(ir: Semantics, factor: Operand, extension: Extension): void {
   const { type } = factor;
-  const [low, high] = product(ir, ir.gpr("rax", type), factor.read(), extension);
+  const [a, b] = [ir.gpr("rax", type), factor.read()];
+  const [low, high] = product(ir, a, b, extension);
   if (type === "i8") {
     ir.setGpr("rax", ir.or(ir.zext(low, "i16"), ir.shl(ir.zext(high, "i16"), 8)));
   } else {
     ir.setGpr("rax", low);
     ir.setGpr("rdx", high);
   }
-  setFlags(ir, low, high, extension);
+  if (extension === "zext") ir.flags.mul(high, low);
+  else ir.flags.imul(a, b, low);
 }
 
 /** DEST ← the low half of a × b. */
 function multiplyTruncated(ir: Semantics, destination: Operand, a: Value, b: Value): void {
-  const [low, high] = product(ir, a, b, "sext");
+  const low = ir.hold(ir.mul(a, b));
   destination.write(low);
-  setFlags(ir, low, high, "sext");
+  ir.flags.imul(a, b, low);
 }
 
 /** MUL — unsigned multiplication of the accumulator. Intel SDM Vol. 2B, "MUL—Unsigned Multiply". */
