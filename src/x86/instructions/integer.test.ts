@@ -100,6 +100,8 @@ rows("integer: products", {
   "imul bl: -1 fits": { bytes: "f6eb", before: { rax: 0xffn, rbx: 1n }, after: { rax: 0xffffn }, flagsAfter: 0, undefinedFlags: SF | ZF | AF | PF },
   "imul eax, ebx: 2^31 does not": { bytes: "0fafc3", before: { rax: 0x10000n, rbx: 0x8000n }, after: { rax: 0x80000000n }, flagsAfter: CF | OF, undefinedFlags: SF | ZF | AF | PF },
   "imul eax, ebx: -2^31 fits": { bytes: "0fafc3", before: { rax: 0xffff0000n, rbx: 0x8000n }, after: { rax: 0x80000000n }, flagsAfter: 0, undefinedFlags: SF | ZF | AF | PF },
+  "imul rax, rbx: 2^63 does not": { bytes: "480fafc3", before: { rax: 1n << 32n, rbx: 1n << 31n }, after: { rax: 1n << 63n }, flagsAfter: CF | OF, undefinedFlags: SF | ZF | AF | PF },
+  "imul rax, rbx: -2^63 fits": { bytes: "480fafc3", before: { rax: ones << 32n & ones, rbx: 1n << 31n }, after: { rax: 1n << 63n }, flagsAfter: 0, undefinedFlags: SF | ZF | AF | PF },
   "imul eax, ebx, -1": { bytes: "6bc3ff", before: { rbx: 2n }, after: { rax: 0xfffffffen } },
 }); // prettier-ignore
 

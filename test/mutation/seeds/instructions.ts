@@ -18,6 +18,11 @@ export const instructions: readonly Mutation[] = [
       "ir.and(a, b)",
     ],
     [
+      "a product that just fits a signed half is an overflow",
+      "ir.ne(multiplyHighSigned(ir, a!, b!), ir.sar(low!, 63));",
+      "ir.ne(multiplyHighSigned(ir, a!, b!), ir.const(low!.type, 0));",
+    ],
+    [
       "AF is taken from bit 4",
       "ir.or(ir.shl(ir.and(wide, 3n << BigInt(bits - 2)), 64 - bits), ir.and(wide, 8))",
       "ir.or(ir.shl(ir.and(wide, 3n << BigInt(bits - 2)), 64 - bits), ir.shr(ir.and(wide, 16), 1))",
@@ -58,13 +63,6 @@ export const instructions: readonly Mutation[] = [
   ]),
   ...seeded("src/x86/shift-count.ts", integer, [
     ["64-bit shifts mask their count to 5 bits", "destination.bits === 64 ? 63 : 31", "31"],
-  ]),
-  ...seeded("src/x86/instructions/multiply.ts", integer, [
-    [
-      "a product that just fits a signed half is an overflow",
-      "ir.sar(low, bitsOf[low.type] - 1);",
-      "ir.const(low.type, 0);",
-    ],
   ]),
   ...seeded("src/x86/instructions/divide.ts", integer, [
     [

@@ -11,6 +11,11 @@ export const translator: readonly Mutation[] = [
   ...seeded("src/engine/translate/fused.ts", fused, [
     ["below or equal is fused as below", "6: (ir, [a, b]) => ir.leu(a!, b!),", "6: (ir, [a, b]) => ir.ltu(a!, b!),"],
     [
+      "an addition carries where it does not",
+      "2: (ir, [a, , r]) => ir.ltu(r!, a!) };",
+      "2: (ir, [a, , r]) => ir.leu(a!, r!) };",
+    ],
+    [
       "flags of operands of different widths are taken for the same",
       "key = key * 8 + (type === undefined ? 0 : typeNumbers[type]);",
       "key = key * 8 + (type === undefined ? 0 : 1);",
