@@ -32,6 +32,11 @@ export type Outcome =
 /** How a block comes to its end other than at its bottom. */
 type Leave = Outcome | { readonly kind: "break" | "continue"; readonly loop: Loop };
 
+/** What is loaded or stored of a vector of which only the low end is. */
+function lowType({ low }: Access): Type | undefined {
+  return low === undefined ? undefined : low === 8 ? "i64" : "i32";
+}
+
 /** Steps that one evaluation may take: a loop in the IR that does not end is an error in the IR. */
 const stepLimit = 10_000_000;
 
@@ -117,8 +122,7 @@ class Evaluation {
         this.#defined.set(value.id, machine.get(value.type, this.#slot(value.slot)));
         return undefined;
       case "load": {
-        const { low } = value.access;
-        const type = low === undefined ? value.type : low === 8 ? "i64" : "i32";
+        const type = lowType(value.access) ?? value.type;
         const loaded = machine.load(type, this.value(value.address), value.access);
         if (typeof loaded !== "bigint") return { kind: "fault", fault: loaded };
         this.#defined.set(value.id, loaded);
@@ -166,14 +170,7 @@ class Evaluation {
         this.#variables.set(statement.variable.number, this.value(statement.value));
         return undefined;
       case "store":
-        return faulted(
-          machine.store(
-            statement.value.type,
-            this.value(statement.address),
-            this.value(statement.value),
-            statement.access,
-          ),
-        );
+        return faulted(this.#store(statement));
       case "probeWrite":
         return faulted(machine.probe(this.value(statement.address), statement.bytes, statement.access));
       case "update":
@@ -226,6 +223,11 @@ class Evaluation {
       case "flags":
         return this.block(statement.expansion);
     }
+  }
+
+  #store({ address, value, access }: Statement & { kind: "store" }): EvaluatedFault | undefined {
+    const type = lowType(access) ?? value.type;
+    return this.#machine.store(type, this.value(address), BigInt.asUintN(bitsOf[type], this.value(value)), access);
   }
 
   #copy(to: bigint, from: bigint, bytes: bigint): void {

@@ -18,7 +18,7 @@ export interface Access {
   readonly stack?: true;
   /** A misaligned address is #GP(0): legacy SSE operands of 16 bytes. */
   readonly aligned?: true;
-  /** Of a load of 16 bytes: only so many are loaded, into the low end, and the rest is zero. */
+  /** Of 16 bytes: only so many are loaded, into the low end, and the rest is zero; or only those are stored. */
   readonly low?: 4 | 8;
 }
 

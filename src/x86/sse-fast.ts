@@ -57,6 +57,11 @@ export function isNormal(ir: Builder, format: Format, value: Value): Value {
   return ir.ltu(ir.sub(magnitude(ir, value), hidden(format)), infinite(format) - hidden(format));
 }
 
+/** All lanes of a format, or the lowest. */
+interface Lanes {
+  readonly format: Format;
+  readonly packed: boolean;
+}
 type Shape = "i32x4" | "i64x2";
 function shapeOf(format: Format): Shape {
   return format.name === "single" ? "i32x4" : "i64x2";
@@ -116,18 +121,22 @@ export function outsideLanes(ir: Builder, format: Format, vector: Value, of: "op
   return ir.op(`${shape}.sub`, [magnitudes, everyLane(ir, format, BigInt(least) << BigInt(format.precision))]);
 }
 
-/** `fast` where no lane's sign is set in any of the vectors and MXCSR lets it round, else what `slow` computes. */
-export function unlessOdd(
-  ir: Builder,
-  { format, packed }: { readonly format: Format; readonly packed: boolean },
-  outside: readonly Value[],
-  fast: Value,
-  slow: () => Value,
-): Value {
-  const any = outside.reduce((all, each) => ir.op("v128.or", [all, each]));
+/** The signs of vectors' lanes, all or the lowest: not zero where one is set. */
+function anySign(ir: Builder, { format, packed }: Lanes, vectors: readonly Value[]): Value {
+  const any = vectors.reduce((all, each) => ir.op("v128.or", [all, each]));
   const signs = ir.op(`${shapeOf(format)}.bitmask`, [any]);
+  return packed ? signs : ir.and(signs, 1);
+}
+/** Not zero where one of the operands is outside, as {@link outsideLanes} has it. */
+export function outside(ir: Builder, lanes: Lanes, operands: readonly Value[]): Value {
+  const each = operands.map((operand) => outsideLanes(ir, lanes.format, operand, "operand"));
+  return anySign(ir, lanes, each);
+}
+
+/** `fast` where no lane's sign is set in any of the vectors and MXCSR lets it round, else what `slow` computes. */
+export function unlessOdd(ir: Builder, lanes: Lanes, vectors: readonly Value[], fast: Value, slow: () => Value): Value {
   const result = ir.variable(fast);
-  ir.unless(ir.ne(ir.or(packed ? signs : ir.and(signs, 1), rounding(ir)), 0), () => ir.assign(result, slow()));
+  ir.unless(ir.ne(ir.or(anySign(ir, lanes, vectors), rounding(ir)), 0), () => ir.assign(result, slow()));
   return ir.read(result);
 }
 

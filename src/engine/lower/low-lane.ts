@@ -9,9 +9,25 @@ export function isLowLane(name: OperationName): name is LowLaneName {
   return name in lowLaneOperations;
 }
 
-/** Emits an operation on lowest lanes: the scalar one, between extractions that cost nothing where numbers are in vectors. */
+/** Sums and products of all lanes cost as much as one, and two moves less; whatever is in the others is dropped. */
+const everyLane: ReadonlySet<string> = new Set(["add", "sub", "mul"]);
+/** The lowest lane of the first vector below the others of the second. */
+const lowest = {
+  f32x4: [0, 1, 2, 3, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31],
+  f64x2: [0, 1, 2, 3, 4, 5, 6, 7, 24, 25, 26, 27, 28, 29, 30, 31],
+} as const;
+
+/** Emits an operation on lowest lanes, without a way through the integer registers. */
 export function lowerLowLane(code: Code, name: LowLaneName, operand: (index: 0 | 1) => void): void {
   const [, shape, operation] = /^(f\d\dx\d)\.(\w+)_low$/.exec(name) as unknown as ["", "f32x4" | "f64x2", string];
+  if (everyLane.has(operation)) {
+    operand(0);
+    operand(1);
+    code.op(`${shape}.${operation}` as Plain);
+    operand(0);
+    code.shuffle(lowest[shape]);
+    return;
+  }
   const scalar = shape === "f64x2" ? "f64" : "f32";
   const low = (index: 0 | 1) => {
     operand(index);

@@ -200,23 +200,40 @@ export function lowerLoad(lower: Lowering, type: Type, addressValue: Value, acce
   lower.release("i64", address);
 }
 
+/** Stores of less than a vector: what is stored, how, and what is stored where the slow path does it. */
+const lowStores = {
+  4: ["i32", "f32x4.extract_lane", "f32.store", "i32x4.extract_lane"],
+  8: ["i64", "f64x2.extract_lane", "f64.store", "i64x2.extract_lane"],
+} as const;
+
 /** A guest store. */
 export function lowerStore(lower: Lowering, addressValue: Value, value: Value, access: Access): void {
-  const { code } = lower;
-  const { type } = value;
+  const { code, around } = lower;
+  const low = access.low === undefined ? undefined : lowStores[access.low];
+  const type = low === undefined ? value.type : low[0];
   const address = addressLocal(lower, addressValue);
-  const held = lower.temporary(wasmType(type) as "i32");
+  const whole = lower.temporary(wasmType(value.type) as "i32");
   lower.emit(value);
-  code.set(held);
+  code.set(whole);
   checkAlignment(lower, address, access);
   const entry = lookUp(lower, address, bitsOf[type] / 8, access, TlbEntry.writeTag);
   code.hint(true);
   code.if();
   hostAddress(lower, address, entry);
-  code.get(held);
-  code.memory(storeInstructions[type], 0);
+  code.get(whole);
+  if (low === undefined) code.memory(storeInstructions[type], 0);
+  else {
+    code.lane(low[1], 0);
+    code.memory(low[2], 0);
+  }
   code.else();
-  const { around } = lower;
+  let held = whole;
+  if (low !== undefined) {
+    held = lower.temporary(low[0]);
+    code.get(whole);
+    code.lane(low[3], 0);
+    code.set(held);
+  }
   const slow = around.slow?.store(type, access);
   if (slow === undefined) slowStoreValue(lower, type, address, held, flagsOf(access));
   else {
@@ -234,9 +251,10 @@ export function lowerStore(lower: Lowering, addressValue: Value, value: Value, a
     lower.release("i32", status);
   }
   code.end();
+  if (low !== undefined) lower.release(low[0], held);
   lower.release("i32", entry);
   lower.release("i64", address);
-  lower.release(wasmType(type) as "i32", held);
+  lower.release(wasmType(value.type) as "i32", whole);
 }
 
 /** Faults as a store would. */

@@ -36,6 +36,10 @@ const zero: Condition = (ir, operands) => ir.eqz(operands.at(-1)!);
 const negative: Condition = (ir, operands) => ir.lts(operands.at(-1)!, 0);
 const never: Condition = (ir) => ir.const("i1", 0);
 
+function anyOf(flags: number): Condition {
+  return (ir, operands) => ir.ne(ir.and(operands[0]!, flags), 0);
+}
+
 /** By the even condition codes. Any result's ZF, SF and PF are known. */
 const ofResult: Readonly<Record<number, Condition>> = { 4: zero, 8: negative, 10: parity };
 const ofForm: Readonly<Partial<Record<FlagForm, Readonly<Record<number, Condition>>>>> = {
@@ -52,6 +56,7 @@ const ofForm: Readonly<Partial<Record<FlagForm, Readonly<Record<number, Conditio
   dec: ofResult,
   sub: { ...ofResult, 2: (ir, [a, b, r]) => ir.lts(subBorrows(ir, a!, b!, r!), 0) },
   shift: { ...ofResult, 0: (_, [, of]) => of!, 2: (_, [cf]) => cf! },
+  explicit: { 0: anyOf(0x800), 2: anyOf(1), 4: anyOf(0x40), 6: anyOf(0x41), 8: anyOf(0x80), 10: anyOf(4) },
   mul: { ...ofResult, 0: overflowOf.mul, 2: overflowOf.mul },
   imul: { ...ofResult, 0: overflowOf.imul, 2: overflowOf.imul },
 };

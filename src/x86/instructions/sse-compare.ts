@@ -2,12 +2,23 @@ import type { Value } from "../../ir/node.ts";
 import { instruction } from "../instruction.ts";
 import type { Instruction } from "../instruction.ts";
 import type { Operand } from "../operand.ts";
-import { raising, raisingLanes } from "../routines/sse.ts";
+import { extractLane, raising, raisingLanes } from "../routines/sse.ts";
 import type { Semantics } from "../semantics.ts";
 import { Relation, comparison, predicates } from "../softfloat/compare.ts";
 import type { Format } from "../softfloat/format.ts";
-import { denormalLanes, either, isDenormal, isNan, nanLanes, none, scalarName, vectorName } from "../sse-fast.ts";
-import { pd, ps, sd, ss } from "./sse-shapes.ts";
+import {
+  denormalLanes,
+  either,
+  isDenormal,
+  isNan,
+  lowName,
+  nanLanes,
+  none,
+  outside,
+  scalarName,
+  vectorName,
+} from "../sse-fast.ts";
+import { pd, ps, sd, ss, vectorOperand } from "./sse-shapes.ts";
 import type { Shape } from "./sse-shapes.ts";
 import { maskOf } from "../vectors.ts";
 
@@ -38,8 +49,12 @@ function plainRelation(ir: Semantics, format: Format, a: Value, b: Value): Value
 /** ZF, PF and CF for each relation, a byte each: equal, less, greater, unordered. */
 const flagsOfRelations = 0x45_00_01_40;
 
-/** COMIS and UCOMIS; for the first a quiet NaN is invalid as well. */
-function ordered(mnemonic: string, feature: string, row: string, { format }: Shape, quietToo: 0 | 1): Instruction {
+/**
+ * COMIS and UCOMIS; for the first a quiet NaN is invalid as well. Magnitudes of the middle half of the exponents are neither
+ * NaN nor denormal; whether others are is looked at apart.
+ */
+function ordered(mnemonic: string, feature: string, row: string, shape: Shape, quietToo: 0 | 1): Instruction {
+  const { format } = shape;
   const slow = raising(comparison[format.name].compare);
   return instruction({
     mnemonic,
@@ -47,12 +62,18 @@ function ordered(mnemonic: string, feature: string, row: string, { format }: Sha
     encodings: [row],
     semantics(ir: Semantics, ...[first, second]: Operand[]) {
       ir.requireSse();
-      const b = second!.read();
-      const a = first!.read();
-      const fast = plainRelation(ir, format, a, b);
-      const plain = arePlain(ir, { format, packed: false }, [a, b]);
-      const relation = either(ir, plain, fast, () => ir.call(slow, a, b, ir.const("i32", quietToo))[0]!);
-      ir.flags.explicit(ir.and(ir.shr(ir.const("i32", flagsOfRelations), ir.shl(relation, 3)), 0xff));
+      const operands = [vectorOperand(ir, second!), vectorOperand(ir, first!)].toReversed() as [Value, Value];
+      const less = ir.zext(ir.op(lowName(format, "lt"), operands), "i32");
+      const equal = ir.zext(ir.op(lowName(format, "eq"), operands), "i32");
+      const flags = ir.variable(ir.or(less, ir.shl(equal, 6)));
+      ir.unless(ir.ne(outside(ir, shape, operands), 0), () => {
+        const [a, b] = operands.map((operand) => ir.hold(extractLane(ir, format, operand, 0))) as [Value, Value];
+        ir.unless(ir.eqz(arePlain(ir, shape, [a, b])), () => {
+          const [relation] = ir.call(slow, a, b, ir.const("i32", quietToo)) as [Value];
+          ir.assign(flags, ir.and(ir.shr(ir.const("i32", flagsOfRelations), ir.shl(relation, 3)), 0xff));
+        });
+      });
+      ir.flags.explicit(ir.read(flags));
     },
   });
 }

@@ -2,7 +2,7 @@ import { instruction } from "../instruction.ts";
 import type { Operand } from "../operand.ts";
 import type { Semantics } from "../semantics.ts";
 import { slotAt } from "../vectors.ts";
-import { vectorOperand } from "./sse-shapes.ts";
+import { storeLow, vectorOperand } from "./sse-shapes.ts";
 
 /**
  * Moves between XMM registers and memory. Intel SDM Vol. 2, "MOVAPS" to "MOVUPD".
@@ -23,6 +23,7 @@ function moveUnaligned(ir: Semantics, destination: Operand, source: Operand): vo
 function moveScalar(ir: Semantics, destination: Operand, source: Operand): void {
   ir.requireSse();
   if (source.kind === "memory") ir.set(destination.slot!, vectorOperand(ir, source));
+  else if (destination.kind === "memory") storeLow(ir, destination, source);
   else destination.write(source.read());
 }
 

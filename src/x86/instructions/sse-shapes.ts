@@ -57,7 +57,14 @@ export const sd: Shape = {
 export function vectorOperand(ir: Semantics, operand: Operand): Value {
   if (operand.kind === "register") return ir.get("v128", operand.slot!);
   if (operand.type === "v128") return operand.read();
-  return ir.load("v128", operand.address("read"), { low: operand.type === "i64" ? 8 : 4 });
+  const low = operand.type === "i64" ? 8 : 4;
+  return ir.load("v128", operand.address("read"), { low });
+}
+
+/** Stores a scalar. */
+export function storeLow(ir: Semantics, destination: Operand, source: Operand): void {
+  const low = destination.type === "i64" ? 8 : 4;
+  ir.store(destination.address("write"), ir.get("v128", source.slot!), { low });
 }
 
 /** DEST ← compute(DEST, SRC) in one shape, `0F <opcode>`, of vectors. A scalar leaves the other lanes alone. */
