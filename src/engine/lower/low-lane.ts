@@ -33,10 +33,29 @@ export function lowerLowLane(code: Code, name: LowLaneName, operand: (index: 0 |
     operand(index);
     code.lane(`${shape}.extract_lane`, 0);
   };
-  const compares = operation === "lt" || operation === "eq";
-  if (!compares) operand(0);
-  if (operation !== "sqrt") low(0);
-  low(1);
-  code.op(`${scalar}.${operation}` as Plain);
-  if (!compares) code.lane(`${shape}.replace_lane`, 0);
+  switch (operation) {
+    case "lt":
+    case "eq":
+      low(0);
+      low(1);
+      code.op(`${scalar}.${operation}`);
+      return;
+    case "to_i32":
+    case "to_i64":
+      low(0);
+      code.op(`${operation.slice(3) as "i32" | "i64"}.trunc_sat_${scalar}_s`);
+      return;
+    case "from_i32":
+    case "from_i64":
+      operand(0);
+      operand(1);
+      code.op(`${scalar}.convert_${operation.slice(5) as "i32" | "i64"}_s`);
+      break;
+    default:
+      operand(0);
+      if (operation === "div") low(0);
+      low(1);
+      code.op(`${scalar}.${operation}` as Plain);
+  }
+  code.lane(`${shape}.replace_lane`, 0);
 }

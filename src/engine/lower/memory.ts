@@ -26,7 +26,8 @@ function addressLocal(lower: Lowering, address: Value): number {
 
 /**
  * Looks an address up: leaves on the stack whether the access of `bytes` bytes hits. An access that crosses its page has
- * another page's tag at its last byte, and misses. @returns the local with the entry's address.
+ * another page's tag at its last byte, and misses; one that has to be aligned and is not, has bits that no tag has.
+ * @returns the local with the entry's address.
  */
 function lookUp(lower: Lowering, address: number, bytes: number, access: Access, tag: number): number {
   const { code, around } = lower;
@@ -58,11 +59,14 @@ function lookUp(lower: Lowering, address: number, bytes: number, access: Access,
   code.tee(entry);
   code.memory("i64.load", tag);
   code.get(address);
-  if (bytes > 1) {
-    code.i64(BigInt(bytes - 1));
-    code.op("i64.add");
+  if (access.aligned === true) code.i64(-4096n | 15n);
+  else {
+    if (bytes > 1) {
+      code.i64(BigInt(bytes - 1));
+      code.op("i64.add");
+    }
+    code.i64(-4096n);
   }
-  code.i64(-4096n);
   code.op("i64.and");
   code.op("i64.eq");
   return entry;
@@ -77,6 +81,7 @@ function hostAddress(lower: Lowering, address: number, entry: number): void {
   lower.code.op("i32.add");
 }
 
+/** Of an access that has missed: whether that is why. */
 function checkAlignment(lower: Lowering, address: number, access: Access): void {
   if (access.aligned !== true) return;
   const { code } = lower;
@@ -167,13 +172,13 @@ export function lowerLoad(lower: Lowering, type: Type, addressValue: Value, acce
   const low = access.low === undefined ? undefined : lowLoads[access.low];
   const loaded = low === undefined ? type : low[0];
   const address = addressLocal(lower, addressValue);
-  checkAlignment(lower, address, access);
   const entry = lookUp(lower, address, bitsOf[loaded] / 8, access, TlbEntry.readTag);
   code.hint(true);
   code.if(wasmType(type));
   hostAddress(lower, address, entry);
   code.memory(low === undefined ? loadInstructions[type] : low[1], 0);
   code.else();
+  checkAlignment(lower, address, access);
   const slow = around.slow?.load(loaded, access);
   if (slow === undefined) slowLoadValue(lower, loaded, address, flagsOf(access));
   else {
@@ -215,7 +220,6 @@ export function lowerStore(lower: Lowering, addressValue: Value, value: Value, a
   const whole = lower.temporary(wasmType(value.type) as "i32");
   lower.emit(value);
   code.set(whole);
-  checkAlignment(lower, address, access);
   const entry = lookUp(lower, address, bitsOf[type] / 8, access, TlbEntry.writeTag);
   code.hint(true);
   code.if();
@@ -227,6 +231,7 @@ export function lowerStore(lower: Lowering, addressValue: Value, value: Value, a
     code.memory(low[2], 0);
   }
   code.else();
+  checkAlignment(lower, address, access);
   let held = whole;
   if (low !== undefined) {
     held = lower.temporary(low[0]);

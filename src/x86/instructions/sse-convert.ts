@@ -2,7 +2,7 @@ import type { Routine, Value } from "../../ir/node.ts";
 import { instruction } from "../instruction.ts";
 import type { Instruction } from "../instruction.ts";
 import type { Operand } from "../operand.ts";
-import { raising } from "../routines/sse.ts";
+import { extractLane, raising, replaceLane } from "../routines/sse.ts";
 import { scalarToInteger, vectorConversions } from "../routines/sse-convert.ts";
 import type { Semantics } from "../semantics.ts";
 import { conversion } from "../softfloat/convert.ts";
@@ -17,14 +17,15 @@ import {
   isNan,
   isNormal,
   isZero,
+  lowName,
   nanLanes,
   none,
   roundsFreely,
-  scalarName,
   smallLanes,
   specialLanes,
   vectorName,
 } from "../sse-fast.ts";
+import { vectorOperand } from "./sse-shapes.ts";
 import { enterMmx, lane64, requireMmx, writeMmx, zeroExtended } from "../vectors.ts";
 
 /** Conversions. Intel SDM Vol. 2A, "CVTDQ2PD" to "CVTTSS2SI". */
@@ -39,15 +40,20 @@ function fromInteger(mnemonic: string, feature: string, row: string, format: For
     semantics(ir: Semantics, ...[destination, source]: Operand[]) {
       ir.requireSse();
       const integer = source!.read();
-      const result = ir.op(scalarName(format, `from_${integer.type}`), [integer]);
+      const slot = destination!.slot!;
+      const old = ir.get("v128", slot);
+      const result = ir.op(lowName(format, `from_${integer.type}`), [old, integer]);
       if (integer.type === "i32" && format === double) {
-        destination!.write(result);
+        ir.set(slot, result);
         return;
       }
       const wide = ir.hold(ir.sext(integer, "i64"));
       const limit = 1n << BigInt(format.precision);
       const exact = ir.leu(ir.add(wide, limit), 2n * limit);
-      destination!.write(either(ir, ir.or(exact, roundsFreely(ir)), result, () => ir.call(slow, wide)[0]!));
+      const converted = either(ir, ir.or(exact, roundsFreely(ir)), result, () =>
+        replaceLane(ir, format, old, 0, ir.call(slow, wide)[0]!),
+      );
+      ir.set(slot, converted);
     },
   });
 }
@@ -64,18 +70,24 @@ function toInteger(mnemonic: string, feature: string, row: string, format: Forma
     encodings: [row],
     semantics(ir: Semantics, ...[destination, source]: Operand[]) {
       ir.requireSse();
-      const value = source!.read();
+      const vector = ir.hold(vectorOperand(ir, source!));
       const type = destination!.type as "i32" | "i64";
-      const rounded = direction === "zero" ? value : ir.op(scalarName(format, "nearest"), [value]);
-      const integer = ir.hold(ir.op(scalarName(format, `to_${type}`), [rounded]));
-      const exact = ir.op(scalarName(format, "eq"), [ir.op(scalarName(format, `from_${type}`), [integer]), value]);
-      const free = ir.and(roundsFreely(ir), ir.eqz(isNan(ir, format, value)));
+      const rounded = direction === "zero" ? vector : ir.op(lowName(format, "nearest"), [vector, vector]);
+      const integer = ir.hold(ir.op(lowName(format, `to_${type}`), [rounded]));
       const limit = 1n << BigInt(type === "i32" ? 31 : 63);
-      const inside = ir.ltu(1, ir.add(integer, limit + 1n));
-      const fast = ir.and(inside, ir.or(exact, free));
-      const slow = scalarToInteger[format.name][direction];
-      const bits = ir.const("i32", type === "i32" ? 32 : 64);
-      destination!.write(either(ir, fast, integer, () => ir.resize(ir.call(slow, value, bits)[0]!, type)));
+      const inside = ir.hold(ir.ltu(1, ir.add(integer, limit + 1n)));
+      const isNumber = ir.op(lowName(format, "eq"), [vector, vector]);
+      const result = ir.variable(integer);
+      ir.unless(ir.eqz(ir.and(ir.and(inside, isNumber), roundsFreely(ir))), () => {
+        const back = ir.op(lowName(format, `from_${type}`), [vector, integer]);
+        ir.if(ir.eqz(ir.and(inside, ir.op(lowName(format, "eq"), [back, vector]))), () => {
+          const slow = scalarToInteger[format.name][direction];
+          const bits = ir.const("i32", type === "i32" ? 32 : 64);
+          const [exact] = ir.call(slow, extractLane(ir, format, vector, 0), bits) as [Value];
+          ir.assign(result, ir.resize(exact, type));
+        });
+      });
+      destination!.write(ir.read(result));
     },
   });
 }
