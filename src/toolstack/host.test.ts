@@ -48,6 +48,7 @@ function testMachine(): { machine: Machine; threads: Thread[] } {
         },
       };
     },
+    collectGarbage: () => undefined,
     defer: (work) => void setImmediate(work),
     every: () => ({ [Symbol.dispose]: () => {} }),
     log: () => {},

@@ -95,6 +95,8 @@ export class Host implements AsyncDisposable {
     this.#guests.set(id, guest);
     guest.start();
     if (!config.paused) guest.unpause();
+    // The caller's files and what was unpacked of them are large, and gone when he has been answered.
+    this.#machine.defer(() => this.#machine.collectGarbage());
     return Promise.resolve(guest);
   }
 

@@ -28,6 +28,8 @@ export interface Machine {
   defer(work: () => void): void;
   /** Runs something again and again, until the result is disposed of; keeps no program alive. */
   every(milliseconds: number, work: () => void): Disposable;
+  /** Gives back what is not needed any more, such as the files that a domain was built of. */
+  collectGarbage(): void;
   /** Takes a line of the log. */
   log(line: string): void;
 }
