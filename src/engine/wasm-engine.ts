@@ -212,6 +212,7 @@ export class WasmVcpu implements Vcpu {
     const state = this.#state;
     if (this.#stale()) this.#cache.invalidateStale();
     this.#translator?.work();
+    this.#checker?.begin();
     this.#time?.begin(budget);
     try {
       return this.#dispatch(budget);

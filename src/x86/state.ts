@@ -104,6 +104,8 @@ export const State = {
   /** Where tiers are compared (engine/check): what is under way, and the budget at which the interpreter stops; both 0 otherwise. */
   checking: reserve(4),
   checkStop: reserve(4),
+  /** Whether jump caches are filled then. */
+  checkJumps: reserve(4),
   /** ES … TR: base u64, limit u32 (bytes), selector u16, attributes u16 (as SegmentState). */
   segments: reserve(8 * 16, 16),
   gdtrBase: reserve(8),

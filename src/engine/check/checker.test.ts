@@ -191,3 +191,26 @@ test("check: only as many entries of a region are compared as were asked for", (
     `${entries} entries of ${regions} regions`,
   );
 });
+
+test("check: regions that lead to each other are compared as one, some of the time", () => {
+  const machine = createMachine("long", 0, {}, 1, { check: checkAll });
+  // Jump caches know ring 0 in the upper half only.
+  const [first, second] = [0xffff_8000_0010_0000n, 0xffff_8000_0020_0000n];
+  machine.map(first, Layout.free, 3n);
+  machine.map(second, data, 3n);
+  machine.load(Layout.free, hex("ffd3 ffc9 75fa f4"));
+  machine.load(data, hex("c3"));
+  const context = machine.context();
+  [context.rip, context.gpr[1], context.gpr[3], context.gpr[4]] = [first, 100_000n, second, BigInt(Layout.stackTop)];
+  machine.vcpu.setContext(context);
+  let longest = 0;
+  for (let run = 0; run < 32; run++) {
+    const before = { ...machine.vcpu.checks! };
+    machine.run(1000);
+    const { entries, instructions } = machine.vcpu.checks!;
+    longest = Math.max(longest, (instructions - before.instructions) / (entries - before.entries));
+    // Before the eighth run each is alone, and executes three instructions at most.
+    if (run < 7) assert.ok(longest <= 3, `${longest} in run ${run}`);
+  }
+  assert.ok(longest > 100, `${longest} instructions a comparison`);
+});

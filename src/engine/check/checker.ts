@@ -9,6 +9,7 @@ import { Return, interpret, repeatCost, singleBit } from "../dispatch.ts";
 import { FetchEntry, VcpuLayout } from "../layout.ts";
 import { fetchFrame } from "../mmu/fetch.ts";
 import { AccessFlag } from "../mmu/page-walk.ts";
+import { dropJumps } from "../mmu/tlb.ts";
 import { RecordField } from "../record.ts";
 import type { RegionJob } from "../translate/job.ts";
 import type { TranslationService } from "../translate/translator.ts";
@@ -31,6 +32,8 @@ interface Region {
 
 /** Instructions that a region may execute in one comparison, about: its loops end then. */
 const longest = 2000;
+/** In one of so many runs of the vCPU jump caches are filled. */
+const jumpsEach = 8;
 /** Times that the interpreter comes back within one run. */
 const mostReturns = 20_000;
 
@@ -55,6 +58,7 @@ export class TierChecker {
   readonly #translations: Uint8Array;
   readonly #regions = new Map<number, Region>();
   #touchedShared = false;
+  #runs = 0;
   /** What {@link #hold} keeps away. */
   #attention = 0;
   #pending = 0;
@@ -70,6 +74,15 @@ export class TierChecker {
     const end = VcpuLayout.fetchTlb + VcpuLayout.fetchEntries * FetchEntry.bytes;
     this.#translations = new Uint8Array(buffer, base + VcpuLayout.kernelBank, end - VcpuLayout.kernelBank);
     this.#answers = vcpu.answers;
+  }
+
+  /** A run of the vCPU begins. In some of them regions lead to each other, and what is compared goes through several. */
+  begin(): void {
+    const { base, linker, state } = this.#vcpu;
+    const jumps = this.#runs % jumpsEach === jumpsEach - 1 ? 1 : 0;
+    this.#runs += 1;
+    if (jumps === 0 && state.u32(State.checkJumps) !== 0) linker.routine(dropJumps)(base);
+    state.setU32(State.checkJumps, jumps);
   }
 
   /** Sees the regions that are translated. */

@@ -80,3 +80,9 @@ export function leaveToCheck(d: DispatcherCode): void {
   code.op("i32.sub");
   code.memory("i32.store", countdowns);
 }
+
+/** Begins what is done where jump caches are filled. Most of the time they are not: then no entry is passed over. @returns its label. */
+export function onlyWithJumps(d: DispatcherCode): Label {
+  d.load32(State.checkJumps);
+  return d.code.if();
+}

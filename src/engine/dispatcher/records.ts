@@ -2,7 +2,7 @@ import { Ending } from "../../ir/node.ts";
 import type { Label } from "../../wasm/code.ts";
 import { SegmentField, State, segmentSlot } from "../../x86/state.ts";
 import { Return, interpret, repeatCost, singleBit } from "../dispatch.ts";
-import { leaveToCheck, loadStop, passHead, stopExactly } from "../check/dispatch.ts";
+import { leaveToCheck, loadStop, onlyWithJumps, passHead, stopExactly } from "../check/dispatch.ts";
 import type { HotForm, HotSurroundings, LocalPool } from "../hot-form.ts";
 import { DomainLayout } from "../layout.ts";
 import { formType, regionType } from "../linker.ts";
@@ -77,10 +77,7 @@ function countHead(d: DispatcherCode, advance: Label): void {
 function callRegion(d: DispatcherCode, to: { lookUp: Label; next: Label; ended: Label; advance: Label }): void {
   const { code, locals } = d;
   uncount(d);
-  if (d.checking) {
-    passHead(d, to.advance);
-    leaveToCheck(d);
-  }
+  if (d.checking) passHead(d, to.advance);
   d.load64(State.ripPage);
   code.get(locals.record);
   code.memory("i64.load16_u", RecordField.start);
@@ -94,13 +91,15 @@ function callRegion(d: DispatcherCode, to: { lookUp: Label; next: Label; ended: 
     code.get(locals.record);
     code.memory("i32.load", RecordField.displacement);
   };
-  // Where tiers are compared every region is entered from here, so that none is passed over.
-  if (!d.checking) {
-    code.get(locals.vcpu);
-    code.get(locals.linear);
-    slot();
-    place();
-    d.callRoutine(noteJump);
+  const mayNote = d.checking ? onlyWithJumps(d) : undefined;
+  code.get(locals.vcpu);
+  code.get(locals.linear);
+  slot();
+  place();
+  d.callRoutine(noteJump);
+  if (mayNote !== undefined) {
+    code.end();
+    leaveToCheck(d);
   }
   d.store(State.regionEntries, "i64", () => {
     d.load64(State.regionEntries);
