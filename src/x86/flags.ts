@@ -87,6 +87,9 @@ export const flagForms = {
     lazy(ir, r!, keepCarry(ir, ir.hold(auxOfCarries(ir, subBorrows(ir, a!, ir.const(a!.type, 1), r!))))),
   /** (cf: i1, of: i1, result): SF, ZF and PF follow the result, AF is clear. Shifts. */
   shift: (ir: Builder, [cf, of, r]: Value[]) => lazy(ir, r!, carryOverflow(ir, cf!, of!)),
+  /** (result): rotations. CF and OF follow the result, the others stay. */
+  rol: (ir: Builder, [r]: Value[]) => rotated(ir, "rol", r!),
+  ror: (ir: Builder, [r]: Value[]) => rotated(ir, "ror", r!),
   /** (high, low): the halves of an unsigned product. CF and OF: it has more than the low one. */
   mul: (ir: Builder, [high, low]: Value[]) => {
     const more = ir.hold(overflowOf.mul(ir, [high!, low!]));
@@ -110,6 +113,24 @@ export const flagForms = {
   },
 } satisfies Record<string, (ir: Builder, operands: Value[]) => LazyFlags>;
 export type FlagForm = keyof typeof flagForms;
+
+/** CF and OF of a rotation by more than 0, whose result is `r`: the bit that came round, and whether the sign changed by the last step. */
+export const rotationFlags = {
+  rol: {
+    cf: (ir: Builder, r: Value) => ir.trunc(r, "i1"),
+    of: (ir: Builder, r: Value) => ir.xor(ir.trunc(r, "i1"), ir.lts(r, 0)),
+  },
+  ror: {
+    cf: (ir: Builder, r: Value) => ir.lts(r, 0),
+    of: (ir: Builder, r: Value) => ir.lts(ir.xor(r, ir.shl(r, 1)), 0),
+  },
+} as const;
+
+function rotated(ir: Builder, form: keyof typeof rotationFlags, r: Value): LazyFlags {
+  const { cf, of } = rotationFlags[form];
+  const rest = ir.and(ir.get("i64", State.ccAux), (1n << 62n) - 1n);
+  return { result: ir.get("i64", State.ccResult), aux: ir.or(rest, carryOverflow(ir, ir.hold(cf(ir, r)), of(ir, r))) };
+}
 
 function lazy(ir: Builder, result: Value, aux: Value): LazyFlags {
   return { result: ir.sext(result, "i64"), aux };

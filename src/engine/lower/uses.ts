@@ -23,3 +23,10 @@ export function countUses(body: Block): Map<number, number> {
   walk(body);
   return uses;
 }
+
+/** For IR of which the uses are not known: what is defined is kept. */
+export const everyUse: ReadonlyMap<number, number> = new (class extends Map<number, number> {
+  override get(): number {
+    return 1;
+  }
+})();

@@ -10,7 +10,7 @@ import { bitsOf } from "../../ir/types.ts";
 import type { Type } from "../../ir/types.ts";
 import { condition, flagForms } from "../../x86/flags.ts";
 import type { FlagForm } from "../../x86/flags.ts";
-import { canonicalFlags, flagKey, fusedCondition } from "./fused.ts";
+import { canonicalFlags, flagKey, fusedCondition, rotationOperand } from "./fused.ts";
 import type { FlagSource } from "./fused.ts";
 
 const forbidden = (): never => {
@@ -57,6 +57,9 @@ function sources(form: FlagForm, type: Type): FlagSource[] {
       return [{ form, types: [type, type], exact: false }];
     case "shift":
       return [{ form, types: ["i1", "i1", type], exact: false }];
+    case "rol":
+    case "ror":
+      return [];
     case "mul":
       return [{ form, types: [type, type], exact: false }];
     case "imul":
@@ -78,19 +81,30 @@ function completed({ form, types, exact }: FlagSource, operands: bigint[], carry
   return operands;
 }
 
-const all = (Object.keys(flagForms) as FlagForm[]).flatMap((form) => {
+/** With a rotation behind them, where there is a place for its result. */
+function rotated(source: FlagSource): FlagSource[] {
+  if (source.types.length > rotationOperand) return [];
+  const rotations = integers.flatMap((type) => (["rol", "ror"] as const).map((form) => ({ form, type })));
+  return rotations.map((rotation) => ({ ...source, rotation }));
+}
+
+const plain = (Object.keys(flagForms) as FlagForm[]).flatMap((form) => {
   const found = integers.flatMap((type) => sources(form, type));
   return form === "explicit" ? found.slice(0, 1) : found;
 });
+const all = [...plain, ...[...plain, { form: "kept", types: [], exact: false } as const].flatMap(rotated)];
 
 for (const source of all) {
-  test(`fused: ${source.form} of ${source.types.join(", ")}${source.exact ? " without its result" : ""}`, () => {
+  const rotation = source.rotation === undefined ? "" : `, ${source.rotation.form} of ${source.rotation.type}`;
+  test(`fused: ${source.form} of ${source.types.join(", ")}${source.exact ? " without its result" : ""}${rotation}`, () => {
     const random = randomFrom(flagKey(source));
     for (let each = 0; each < 200; each++) {
       const drawn = source.types.map((type) => BigInt.asUintN(bitsOf[type], integer(random)));
       // Equal operands, now and then: comparisons are about them.
       if (random.oneIn(4) && source.types.length > 1) drawn[1] = BigInt.asUintN(bitsOf[source.types[1]!], drawn[0]!);
       const operands = completed(source, drawn, BigInt(random.below(2)));
+      if (source.rotation !== undefined)
+        operands[rotationOperand] = BigInt.asUintN(bitsOf[source.rotation.type], integer(random));
       const state = new Map<number, bigint>();
       evaluate(canonicalFlags(source), machineWith(state), operands);
       for (const { code, body, value } of conditions) {

@@ -3,16 +3,24 @@
 import { Builder } from "../../ir/builder.ts";
 import type { Block, Value } from "../../ir/node.ts";
 import type { Type } from "../../ir/types.ts";
-import { addCarries, flagForms, overflowOf, subBorrows } from "../../x86/flags.ts";
-import type { FlagForm } from "../../x86/flags.ts";
+import { addCarries, flagForms, overflowOf, rotationFlags, subBorrows } from "../../x86/flags.ts";
+import type { FlagForm, LazyFlags } from "../../x86/flags.ts";
 import { State } from "../../x86/state.ts";
 
-/** What set the flags: the form, and the types of its operands. */
+/** A rotation changes CF and OF alone. */
+export interface Rotation {
+  readonly form: keyof typeof rotationFlags;
+  readonly type: Type;
+}
+
+/** What set the flags: the form, and the types of its operands. "kept": they are in their canonical form. */
 export interface FlagSource {
-  readonly form: FlagForm;
+  readonly form: FlagForm | "kept";
   readonly types: readonly Type[];
   /** Of `add` and `sub`: the result is a + b or a − b, with no carry, and is no operand of its own. */
   readonly exact: boolean;
+  /** What came behind it; its result is in the last operand's place, which the form leaves free. */
+  readonly rotation?: Rotation;
 }
 
 /** Flags that no code has computed yet. There is one object for each kind of source, and its number is above 0. */
@@ -79,21 +87,25 @@ const ofExact: Readonly<Partial<Record<FlagForm, Readonly<Record<number, Conditi
 
 const fused = new Map<number, Expression | undefined>();
 const canonical = new Map<number, Block>();
-const formNumbers = new Map(Object.keys(flagForms).map((name, index) => [name, index]));
+const formNumbers = new Map([...Object.keys(flagForms), "kept"].map((name, index) => [name, index]));
 const typeNumbers: Readonly<Record<Type, number>> = { i1: 1, i8: 2, i16: 3, i32: 4, i64: 5, v128: 6 };
 
 /** Says the same of sources that are treated alike. */
-export function flagKey({ form, types, exact }: FlagSource): number {
+export function flagKey({ form, types, exact, rotation }: FlagSource): number {
   let key = formNumbers.get(form)! * 2 + Number(exact);
   for (let position = 0; position < 3; position++) {
     const type = types[position];
     key = key * 8 + (type === undefined ? 0 : typeNumbers[type]);
   }
-  return key;
+  if (rotation === undefined) return key;
+  return key + (typeNumbers[rotation.type] + (rotation.form === "rol" ? 0 : 8)) * rotationFactor;
 }
+/** Beyond all keys without a rotation. */
+const rotationFactor = 2 * formNumbers.size * 8 ** 3;
+
 const pendingKinds = new Map<number, PendingFlags>();
 
-export function pendingFlags(source: FlagSource): PendingFlags {
+function pendingFlags(source: FlagSource): PendingFlags {
   const key = flagKey(source);
   let pending = pendingKinds.get(key);
   if (pending === undefined) {
@@ -101,6 +113,31 @@ export function pendingFlags(source: FlagSource): PendingFlags {
     pendingKinds.set(key, pending);
   }
   return pending;
+}
+/** What an instruction leaves pending, and which of its operands have to be kept for it. */
+export function pendingAfter(
+  form: FlagForm,
+  operands: readonly Value[],
+): { readonly needed: readonly Value[]; readonly pending: PendingFlags } {
+  const result = operands.at(-1);
+  const exact =
+    (form === "add" || form === "sub") &&
+    result?.kind === "operation" &&
+    result.name === form &&
+    result.operands[0] === operands[0] &&
+    result.operands[1] === operands[1];
+  const needed = exact ? operands.slice(0, 2) : operands;
+  return { needed, pending: pendingFlags({ form, types: needed.map(({ type }) => type), exact }) };
+}
+
+/** The place of a rotation's result. */
+export const rotationOperand = 2;
+
+/** What is pending behind a rotation. Undefined where the form has no place for it: it has to be computed before. */
+export function withRotation(pending: FlagSource | undefined, rotation: Rotation): PendingFlags | undefined {
+  if (pending === undefined) return pendingFlags({ form: "kept", types: [], exact: false, rotation });
+  const { form, types, exact } = pending;
+  return types.length > rotationOperand ? undefined : pendingFlags({ form, types, exact, rotation });
 }
 function parametersOf(ir: Builder, source: FlagSource): Value[] {
   const parameters = source.types.map((type, index) => ir.parameter(type, index));
@@ -111,12 +148,23 @@ function parametersOf(ir: Builder, source: FlagSource): Value[] {
   return parameters;
 }
 
+function conditionOf({ form, exact, rotation }: FlagSource, code: number): Condition | undefined {
+  if (rotation !== undefined) {
+    const { cf, of } = rotationFlags[rotation.form];
+    const result = (ir: Builder) => ir.parameter(rotation.type, rotationOperand);
+    if (code === 0) return (ir) => of(ir, result(ir));
+    if (code === 2) return (ir) => cf(ir, result(ir));
+    if (ofResult[code] === undefined) return undefined;
+  }
+  return form === "kept" ? undefined : (exact ? ofExact : ofForm)[form]?.[code];
+}
+
 /** Even condition `code` as an expression of the operands; undefined where the canonical form has to be asked. */
 export function fusedCondition(source: FlagSource, code: number): Expression | undefined {
   const key = flagKey(source) * 16 + code;
   const known = fused.get(key);
   if (known !== undefined || fused.has(key)) return known;
-  const condition = (source.exact ? ofExact : ofForm)[source.form]?.[code];
+  const condition = conditionOf(source, code);
   let expression: Expression | undefined;
   if (condition !== undefined) {
     const ir = new Builder();
@@ -128,6 +176,12 @@ export function fusedCondition(source: FlagSource, code: number): Expression | u
   return expression;
 }
 
+function set(ir: Builder, { result, aux }: LazyFlags): void {
+  const [heldAux, heldResult] = [ir.hold(aux), ir.hold(result)];
+  ir.set(State.ccAux, heldAux);
+  ir.set(State.ccResult, heldResult);
+}
+
 /** Statements that set the canonical lazy form. */
 export function canonicalFlags(source: FlagSource): Block {
   const key = flagKey(source);
@@ -135,10 +189,10 @@ export function canonicalFlags(source: FlagSource): Block {
   if (block === undefined) {
     const ir = new Builder();
     block = ir.block(() => {
-      const { result, aux } = flagForms[source.form](ir, parametersOf(ir, source));
-      const [heldAux, heldResult] = [ir.hold(aux), ir.hold(result)];
-      ir.set(State.ccAux, heldAux);
-      ir.set(State.ccResult, heldResult);
+      const { form, rotation } = source;
+      if (form !== "kept") set(ir, flagForms[form](ir, parametersOf(ir, source)));
+      if (rotation !== undefined)
+        ir.set(State.ccAux, flagForms[rotation.form](ir, [ir.parameter(rotation.type, rotationOperand)]).aux);
     });
     canonical.set(key, block);
   }

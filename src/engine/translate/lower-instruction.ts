@@ -8,7 +8,8 @@ import { State } from "../../x86/state.ts";
 import { FunctionLowering } from "../lower/function.ts";
 import { storeInstructions } from "../lower/lowering.ts";
 import { wasmType } from "../lower/operations.ts";
-import { canonicalFlags, fusedCondition, pendingFlags } from "./fused.ts";
+import { everyUse } from "../lower/uses.ts";
+import { canonicalFlags, fusedCondition, pendingAfter, rotationOperand, withRotation } from "./fused.ts";
 import type { Expression, PendingFlags } from "./fused.ts";
 import { Folding } from "./folding.ts";
 import type { FieldReader } from "./folding.ts";
@@ -297,22 +298,27 @@ export class RegionLowering extends FunctionLowering {
 
   #flags({ form, operands }: Statement & { kind: "flags" }): void {
     const name = form as FlagForm;
+    if (name === "rol" || name === "ror") {
+      this.#rotated(name, operands[0]!);
+      return;
+    }
     // They keep CF, which has to be known.
     if (name === "inc" || name === "dec") this.flush();
-    const result = operands.at(-1);
-    const exact =
-      (name === "add" || name === "sub") &&
-      result?.kind === "operation" &&
-      result.name === name &&
-      result.operands[0] === operands[0] &&
-      result.operands[1] === operands[1];
-    const needed = exact ? operands.slice(0, 2) : operands;
+    const { needed, pending } = pendingAfter(name, operands);
     // All are on the stack before any is set: they may be read from the locals of the flags that were pending.
     for (const operand of needed) this.emit(operand);
     for (const [position, { type }] of [...needed.entries()].toReversed())
       this.code.set(flagLocal(position, wasmType(type)));
-    const types = needed.map(({ type }) => type);
-    this.pending = pendingFlags({ form: name, types, exact });
+    this.pending = pending;
+    if (this.#depth > 0) this.flush();
+  }
+
+  #rotated(form: "rol" | "ror", result: Value): void {
+    const rotation = { form, type: result.type };
+    if (withRotation(this.pending, rotation) === undefined) this.flush();
+    this.emit(result);
+    this.code.set(flagLocal(rotationOperand, wasmType(result.type)));
+    this.pending = withRotation(this.pending, rotation);
     if (this.#depth > 0) this.flush();
   }
 
@@ -391,10 +397,3 @@ export class RegionLowering extends FunctionLowering {
     [this.pending, this.#rip, this.#folding] = kept;
   }
 }
-
-/** Foreign IR says nothing of its uses: what is defined is kept. */
-const everyUse: ReadonlyMap<number, number> = new (class extends Map<number, number> {
-  override get(): number {
-    return 1;
-  }
-})();

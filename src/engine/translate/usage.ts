@@ -46,9 +46,11 @@ function slotUses(body: Block): readonly SlotUse[] {
         add(symbolicSlot(statement.slot), "write", always && (type === "i64" || type === "v128") ? type : undefined);
       }
       if (statement.kind === "flags") {
-        // They keep CF: read before it is written.
-        if (statement.form === "inc" || statement.form === "dec")
+        // They keep CF, or all but CF and OF: read before they are written.
+        const rotates = statement.form === "rol" || statement.form === "ror";
+        if (rotates || statement.form === "inc" || statement.form === "dec")
           add({ field: undefined, offset: State.ccAux }, "read");
+        if (rotates) add({ field: undefined, offset: State.ccResult }, "read");
         for (const offset of [State.ccAux, State.ccResult])
           add({ field: undefined, offset }, "write", always ? "i64" : undefined);
         continue;

@@ -18,10 +18,7 @@ export const rol = instruction({
   semantics(ir, destination, countOperand) {
     const count = maskedCount(ir, destination, countOperand);
     const [, after] = destination.update((value) => ir.op("rotl", [value, count]));
-    ir.if(ir.ne(count, 0), () => {
-      const cf = ir.hold(ir.trunc(after, "i1"));
-      setCarryOverflow(ir, cf, ir.xor(cf, isNegative(ir, after)));
-    });
+    ir.if(ir.ne(count, 0), () => ir.flags.rol(after));
   },
 });
 
@@ -32,7 +29,7 @@ export const ror = instruction({
   semantics(ir, destination, countOperand) {
     const count = maskedCount(ir, destination, countOperand);
     const [, after] = destination.update((value) => ir.op("rotr", [value, count]));
-    ir.if(ir.ne(count, 0), () => setCarryOverflow(ir, isNegative(ir, after), topBitsDiffer(ir, after)));
+    ir.if(ir.ne(count, 0), () => ir.flags.ror(after));
   },
 });
 
