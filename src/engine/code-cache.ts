@@ -2,6 +2,7 @@ import { decode } from "../x86/decode/decode.ts";
 import type { Decoded } from "../x86/decode/decode.ts";
 import type { OpcodeMap } from "../x86/decode/opcode-map.ts";
 import { Vector } from "../x86/exceptions.ts";
+import { AddressTable } from "./address-table.ts";
 import { Handler, hashIndex, singleBit } from "./dispatch.ts";
 import type { Place } from "./dispatch.ts";
 import { CodeFrame } from "./domain-memory.ts";
@@ -18,20 +19,20 @@ const frameBytes = 4096;
 const blockLimit = 64;
 const codeSizes = [16, 32, 64] as const;
 
-/** A run of records, and the hash entry that leads to it. */
+/** A run of records of one mode, and the hash entry that leads to it. */
 interface Block {
+  readonly mode: number;
   readonly hash: number;
   readonly first: number;
   readonly count: number;
 }
 
-/** What was decoded from one frame. */
-interface FrameCode {
-  readonly blocks: Block[];
-  /** The record of each instruction, by mode × 4096 + page offset. */
-  readonly records: Map<number, number>;
+/** What was decoded in one mode, by byte address. */
+interface Decoding {
+  /** The record of each instruction. */
+  readonly records: AddressTable;
   /** The same of heads: the records that stand before those at which code is entered. */
-  readonly heads: Map<number, number>;
+  readonly heads: AddressTable;
 }
 
 /** Who wants to know of code that comes and goes. */
@@ -56,7 +57,9 @@ export class CodeCache {
   readonly #view: DataView;
   readonly #bytes: Uint8Array;
   readonly #codeFrames: Uint8Array;
-  readonly #frames = new Map<number, FrameCode>();
+  /** Blocks by frame, for it to be forgotten. */
+  readonly #frames = new Map<number, Block[]>();
+  readonly #decodings = new Map<number, Decoding>();
   #next: number = DomainLayout.records;
   readonly #watcher: CodeWatcher;
   /** Entries of a piece of code after which it is hot; 0: nobody counts. */
@@ -84,6 +87,7 @@ export class CodeCache {
     );
     this.#codeFrames.fill(CodeFrame.none);
     this.#frames.clear();
+    this.#decodings.clear();
     this.#next = DomainLayout.records;
     this.#watcher.flushed();
     this.statistics.flushes += 1;
@@ -96,15 +100,14 @@ export class CodeCache {
   decodeBlock(at: number, mode: number): void {
     const codeSize = codeSizes[mode & 3]!;
     const frame = Math.floor(at / frameBytes);
-    const known = this.#frames.get(frame)?.records;
-    const key = mode * frameBytes + (at % frameBytes);
-    const record = known?.get(key);
-    const head = this.#frames.get(frame)?.heads.get(key);
-    if (head !== undefined) {
+    const { records, heads } = this.#decoding(mode);
+    const record = records.get(at);
+    const head = heads.get(at);
+    if (head !== 0) {
       this.#enter(at, mode, head, 1);
       return;
     }
-    if (record !== undefined) {
+    if (record !== 0) {
       this.#enterKnown(at, mode, record);
       return;
     }
@@ -114,7 +117,7 @@ export class CodeCache {
     let offset = at % frameBytes;
     let tail: Tail | "crossing" = single ? "lookUp" : "goto";
     while (decoded.length < (single ? 1 : blockLimit) && offset < frameBytes) {
-      if (known?.has(mode * frameBytes + offset) === true) break;
+      if (records.get(frame * frameBytes + offset) !== 0) break;
       const result = decode(this.#map, page, offset, codeSize);
       if (typeof result === "string") {
         tail = result === "truncated" ? "crossing" : result;
@@ -162,15 +165,14 @@ export class CodeCache {
     this.#view.setBigInt64(record + RecordField.immediate, BigInt(this.#threshold), true);
     this.#view.setInt32(record + RecordField.displacement, at, true);
     this.#view.setUint16(record + RecordField.immediate2, mode, true);
-    this.#codeOf(Math.floor(at / frameBytes)).heads.set(mode * frameBytes + (at % frameBytes), record);
+    this.#decoding(mode).heads.set(at, record);
     return 1;
   }
 
   /** The head, and the record, of the instruction at `at`, where there are any. */
   find(at: number, mode: number): { readonly head: number | undefined; readonly record: number | undefined } {
-    const code = this.#frames.get(Math.floor(at / frameBytes));
-    const key = mode * frameBytes + (at % frameBytes);
-    return { head: code?.heads.get(key), record: code?.records.get(key) };
+    const { records, heads } = this.#decoding(mode);
+    return { head: heads.get(at) || undefined, record: records.get(at) || undefined };
   }
 
   /** Takes space for `records` records. When there is none left, everything is forgotten first. */
@@ -191,10 +193,10 @@ export class CodeCache {
     let offset = start % frameBytes;
     this.#enter(start, mode, first, count);
     record += this.#writeHead(record, at, mode) * recordBytes;
-    const { records, heads } = this.#codeOf(Math.floor(start / frameBytes));
+    const { records, heads } = this.#decoding(mode);
     for (const [index, instruction] of decoded.entries()) {
       writeRecord(this.#view, record, instruction, offset, places[index]!);
-      records.set(mode * frameBytes + offset, record);
+      records.set(at, record);
       record += recordBytes;
       offset += instruction.length;
       at += instruction.length;
@@ -205,8 +207,7 @@ export class CodeCache {
         record += this.#writeHead(record, at, mode) * recordBytes;
       }
     }
-    const key = mode * frameBytes + offset;
-    this.#writeTail(record, offset, tail, heads.get(key) ?? records.get(key));
+    this.#writeTail(record, offset, tail, heads.get(at) || records.get(at));
     this.statistics.blocks += 1;
     this.statistics.instructions += decoded.length;
   }
@@ -238,7 +239,7 @@ export class CodeCache {
     }
     this.#view.setBigInt64(hash + HashEntry.key, key, true);
     this.#view.setInt32(hash + HashEntry.record, first, true);
-    const block = { hash, first, count };
+    const block = { mode, hash, first, count };
     this.#own(Math.floor(at / frameBytes), block);
     return block;
   }
@@ -249,15 +250,17 @@ export class CodeCache {
       this.#codeFrames[frame] = CodeFrame.decoded;
       this.#watcher.frameBecameCode(frame);
     }
-    this.#codeOf(frame).blocks.push(block);
+    const blocks = this.#frames.get(frame);
+    if (blocks === undefined) this.#frames.set(frame, [block]);
+    else blocks.push(block);
   }
 
-  #codeOf(frame: number): FrameCode {
-    const known = this.#frames.get(frame);
+  #decoding(mode: number): Decoding {
+    const known = this.#decodings.get(mode);
     if (known !== undefined) return known;
-    const code: FrameCode = { blocks: [], records: new Map(), heads: new Map() };
-    this.#frames.set(frame, code);
-    return code;
+    const decoding = { records: new AddressTable(), heads: new AddressTable() };
+    this.#decodings.set(mode, decoding);
+    return decoding;
   }
 
   /** Leaves a record that asks for the second page of the instruction at `at`. @see Handler.crossing */
@@ -298,19 +301,24 @@ export class CodeCache {
   invalidate(address: number): void {
     const frame = Math.floor((address >>> 0) / frameBytes);
     this.#codeFrames[frame] = CodeFrame.none;
-    const code = this.#frames.get(frame);
-    if (code === undefined) return;
+    const blocks = this.#frames.get(frame);
+    if (blocks === undefined) return;
     this.#frames.delete(frame);
     this.#watcher.frameForgotten(frame);
     this.statistics.invalidations += 1;
-    for (const { hash, first, count } of code.blocks) {
+    for (const { mode, hash, first, count } of blocks) {
+      const { records, heads } = this.#decoding(mode);
       for (const place of [hash, hash ^ HashEntry.bytes]) {
         if (this.#view.getInt32(place + HashEntry.record, true) === first)
           this.#view.setBigInt64(place + HashEntry.key, -1n, true);
       }
       // Whoever is in the middle of the block goes on with what is in memory now.
-      for (let index = 0; index < count; index++)
-        this.#view.setUint16(first + index * recordBytes + RecordField.handler, Handler.lookUp, true);
+      for (let record = first; record < first + count * recordBytes; record += recordBytes) {
+        this.#view.setUint16(record + RecordField.handler, Handler.lookUp, true);
+        const at = frame * frameBytes + this.#view.getUint16(record + RecordField.start, true);
+        records.delete(at, record);
+        heads.delete(at, record);
+      }
     }
   }
 
