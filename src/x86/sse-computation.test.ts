@@ -24,11 +24,12 @@ const controls = [0x1f80, 0x1fa0, 0x1fa2, 0x7fa0, 0x9fe0];
 let seed = 99n;
 const next = () => (seed = (seed * 6364136223846793005n + 1442695040888963407n) & ((1n << 64n) - 1n)) >> 20n;
 
-/** Exponents near both ends of the format and of its middle half, and of half and twice that. */
-function operand({ bits, precision, maximum }: Format): bigint {
+/** Exponents near both ends of the format and of its middle half, and of half and twice that; or those of ordinary numbers. */
+function operand({ bits, precision, maximum }: Format, ordinary: boolean): bigint {
   const whole = maximum + 1;
   const ends = [0, whole / 2, whole, (3 * whole) / 2, 2 * whole - 1, whole / 4, (7 * whole) / 4];
-  const exponent = Math.min(2 * whole - 1, Math.max(0, ends[Number(next() % 7n)]! + Number(next() % 13n) - 6));
+  const near = ordinary ? whole : ends[Number(next() % 7n)]!;
+  const exponent = Math.min(2 * whole - 1, Math.max(0, near + Number(next() % 13n) - 6));
   const fractions = [0n, 1n, -1n, next() << 32n, next(), next() << BigInt(precision - 8)];
   const fraction = BigInt.asUintN(precision - 1, fractions[Number(next() % 6n)]!);
   return ((next() & 1n) << BigInt(bits - 1)) | (BigInt(exponent) << BigInt(precision - 1)) | fraction;
@@ -65,10 +66,8 @@ for (const [operation, opcode] of Object.entries(opcodes)) {
       const soft = arithmetic[format.name][operation as ArithmeticOperation];
       const { bits } = format;
       for (let round = 0; round < 250; round++) {
-        const [a, b] = [0, 1].map(() => Array.from({ length: 128 / bits }, () => operand(format))) as [
-          bigint[],
-          bigint[],
-        ];
+        const operands = () => Array.from({ length: 128 / bits }, () => operand(format, round % 2 === 0));
+        const [a, b] = [operands(), operands()];
         const mxcsr = controls[round % controls.length]!;
         const found = execute(`${prefix} 0f ${opcode.toString(16)} c1`, mxcsr, [join(a, bits), join(b, bits)]);
         let flags = 0n;

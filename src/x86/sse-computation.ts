@@ -8,7 +8,6 @@ import { Exception } from "./softfloat/format.ts";
 import type { Format } from "./softfloat/format.ts";
 import {
   denormalLanes,
-  everyLane,
   lowName,
   none,
   outsideLanes,
@@ -18,6 +17,7 @@ import {
   unlessOdd,
   vectorName,
 } from "./sse-fast.ts";
+import { whereExactness } from "./sse-exactness.ts";
 import type { Shape } from "./instructions/sse-shapes.ts";
 import { State } from "./state.ts";
 
@@ -64,19 +64,9 @@ export function fitsLanes(
   return none(ir, [...odd, ir.op("v128.andnot", [smallLanes(ir, format, result), exact])]);
 }
 
-/** Whether every lane of a sum, r = a + b, is exact: what rounding has taken from either operand is nothing. */
-function isExactSum(ir: Builder, format: Format, a: Value, b: Value, r: Value): Value {
-  const [sub, eq] = [vectorName(format, "sub"), vectorName(format, "eq")];
-  const lost = [ir.op(eq, [ir.op(sub, [r, a]), b]), ir.op(eq, [ir.op(sub, [r, b]), a])];
-  return none(
-    ir,
-    lost.map((same) => ir.op("v128.not", [same])),
-  );
-}
-
 /**
- * What is between the inline way and the exact one: zeros, magnitudes near the ends of the range, and sums where PE is not
- * set. `exact` does the rest. All lanes of the vectors count.
+ * What is between the inline way and the exact one: zeros, magnitudes near the ends of the range, and MXCSR without PE.
+ * `exact` does the rest. All lanes of the vectors count.
  */
 function roundAbout(name: string, operation: ArithmeticOperation, format: Format, exact: Routine): Routine {
   const parameters = exact.parameters;
@@ -90,17 +80,11 @@ function roundAbout(name: string, operation: ArithmeticOperation, format: Format
       ir.if(ir.and(roundsToNearest(ir), fitsLanes(ir, format, operands, result, zeros)), () => {
         const mxcsr = ir.get("i32", State.mxcsr);
         ir.if(ir.ne(ir.and(mxcsr, Exception.precision), 0), () => ir.return(result));
-        if (operation === "add" || operation === "sub") {
-          const [a, b] = operands as [Value, Value];
-          const addend =
-            operation === "add"
-              ? b
-              : ir.hold(ir.op("v128.xor", [b, everyLane(ir, format, 1n << BigInt(format.bits - 1))]));
-          ir.if(ir.eqz(isExactSum(ir, format, a, addend, result)), () =>
-            ir.set(State.mxcsr, ir.or(mxcsr, Exception.precision)),
-          );
+        whereExactness(ir, operation, format, operands, result, (isExact) => {
+          const raised = ir.select(isExact, ir.const("i32", 0), ir.const("i32", Exception.precision));
+          ir.set(State.mxcsr, ir.or(mxcsr, raised));
           ir.return(result);
-        }
+        });
       });
       ir.return(ir.call(exact, ...operands)[0]!);
     },

@@ -122,17 +122,11 @@ export function outsideLanes(ir: Builder, format: Format, vector: Value, of: "op
 }
 
 /** The signs of vectors' lanes, all or the lowest: not zero where one is set. */
-function anySign(ir: Builder, { format, packed }: Lanes, vectors: readonly Value[]): Value {
+export function anySign(ir: Builder, { format, packed }: Lanes, vectors: readonly Value[]): Value {
   const any = vectors.reduce((all, each) => ir.op("v128.or", [all, each]));
   const signs = ir.op(`${shapeOf(format)}.bitmask`, [any]);
   return packed ? signs : ir.and(signs, 1);
 }
-/** Not zero where one of the operands is outside, as {@link outsideLanes} has it. */
-export function outside(ir: Builder, lanes: Lanes, operands: readonly Value[]): Value {
-  const each = operands.map((operand) => outsideLanes(ir, lanes.format, operand, "operand"));
-  return anySign(ir, lanes, each);
-}
-
 /** `fast` where no lane's sign is set in any of the vectors and MXCSR lets it round, else what `slow` computes. */
 export function unlessOdd(ir: Builder, lanes: Lanes, vectors: readonly Value[], fast: Value, slow: () => Value): Value {
   const result = ir.variable(fast);

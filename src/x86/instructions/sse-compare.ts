@@ -7,6 +7,7 @@ import type { Semantics } from "../semantics.ts";
 import { Relation, comparison, predicates } from "../softfloat/compare.ts";
 import type { Format } from "../softfloat/format.ts";
 import {
+  anySign,
   denormalLanes,
   either,
   isDenormal,
@@ -14,7 +15,7 @@ import {
   lowName,
   nanLanes,
   none,
-  outside,
+  outsideLanes,
   scalarName,
   vectorName,
 } from "../sse-fast.ts";
@@ -66,7 +67,8 @@ function ordered(mnemonic: string, feature: string, row: string, shape: Shape, q
       const less = ir.zext(ir.op(lowName(format, "lt"), operands), "i32");
       const equal = ir.zext(ir.op(lowName(format, "eq"), operands), "i32");
       const flags = ir.variable(ir.or(less, ir.shl(equal, 6)));
-      ir.unless(ir.ne(outside(ir, shape, operands), 0), () => {
+      const outside = operands.map((operand) => outsideLanes(ir, format, operand, "operand"));
+      ir.unless(ir.ne(anySign(ir, shape, outside), 0), () => {
         const [a, b] = operands.map((operand) => ir.hold(extractLane(ir, format, operand, 0))) as [Value, Value];
         ir.unless(ir.eqz(arePlain(ir, shape, [a, b])), () => {
           const [relation] = ir.call(slow, a, b, ir.const("i32", quietToo)) as [Value];
