@@ -60,16 +60,27 @@ export class HotCode {
 
   /** Takes out what is entered most often; of the others' counts some wears off, so that what was hot once does not stay so. */
   take(most: number): Wanted[] {
-    const count = ({ head }: Wanted): number => this.#view.getInt32(head + RecordField.immediate, true);
-    const counted = this.#queue
-      .filter((wanted) => this.isWanted(wanted))
-      .map((wanted) => ({ wanted, count: count(wanted) }))
-      .toSorted((one, other) => one.count - other.count);
-    const rest = counted.splice(most);
-    for (const { wanted, count: before } of rest)
-      this.#view.setInt32(wanted.head + RecordField.immediate, Math.min(before - (before >> wearShift), -1), true);
-    this.#queue = rest.map(({ wanted }) => wanted);
-    return counted.map(({ wanted }) => wanted);
+    const waiting = this.#queue.filter((wanted) => this.isWanted(wanted));
+    const hottest: { readonly wanted: Wanted; readonly count: number }[] = [];
+    for (const wanted of waiting) {
+      const count = this.#count(wanted.head);
+      if (hottest.length === most && count >= hottest[most - 1]!.count) continue;
+      // Heads count downwards.
+      const place = hottest.findIndex((other) => count < other.count);
+      hottest.splice(place < 0 ? hottest.length : place, 0, { wanted, count });
+      if (hottest.length > most) hottest.pop();
+    }
+    const taken = new Set(hottest.map(({ wanted }) => wanted));
+    this.#queue = waiting.filter((wanted) => !taken.has(wanted));
+    for (const { head } of this.#queue) {
+      const count = this.#count(head);
+      this.#view.setInt32(head + RecordField.immediate, Math.min(count - (count >> wearShift), -1), true);
+    }
+    return [...taken];
+  }
+
+  #count(head: number): number {
+    return this.#view.getInt32(head + RecordField.immediate, true);
   }
 
   clear(): void {
