@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { Handler } from "../dispatch.ts";
 import { RecordField, recordBytes } from "../record.ts";
 import { HotCode } from "./hot-code.ts";
+import type { Wanted } from "./hot-code.ts";
 
 /** Heads in a memory of their own, with the counts given. */
 function queue(...counts: readonly number[]) {
@@ -15,7 +16,7 @@ function queue(...counts: readonly number[]) {
     view.setInt32(head + RecordField.immediate, count, true);
     view.setInt32(head + RecordField.displacement, at, true);
     view.setUint16(head + RecordField.immediate2, 2, true);
-    const each = { head, at, mode: 2, frames: new Map() };
+    const each: Wanted = { head, at, mode: 2, frames: new Map() };
     hot.add(each);
     return each;
   });

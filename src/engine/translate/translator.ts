@@ -352,7 +352,8 @@ export class Translator {
     const { view, threshold } = this.#processor;
     for (const tracked of this.#byFrame.get(frame) ?? []) {
       for (const { head, at, taken } of tracked.heads) {
-        if (!taken) continue;
+        // One that the region has not got yet is still where it was, unless its own code is gone.
+        if (!taken && view.getUint16(head + RecordField.handler, true) !== Handler.head) continue;
         view.setUint16(head + RecordField.handler, Handler.head, true);
         view.setBigInt64(head + RecordField.immediate, BigInt(threshold), true);
         view.setInt32(head + RecordField.displacement, at, true);
