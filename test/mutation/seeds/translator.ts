@@ -16,6 +16,11 @@ export const translator: readonly Mutation[] = [
       "2: (ir, [a, , r]) => ir.leu(a!, r!) };",
     ],
     [
+      "a rotation leaves OF as it was",
+      "if (code === 0) return (ir) => of(ir, result(ir));",
+      "if (code === 0) return never;",
+    ],
+    [
       "flags of operands of different widths are taken for the same",
       "key = key * 8 + (type === undefined ? 0 : typeNumbers[type]);",
       "key = key * 8 + (type === undefined ? 0 : 1);",
