@@ -66,55 +66,58 @@ export function fitsLanes(
 
 /**
  * What is between the inline way and the exact one: zeros, magnitudes near the ends of the range, and MXCSR without PE.
- * `exact` does the rest. All lanes of the vectors count.
+ * Returns what `give` makes of a result that it can vouch for. All lanes of the vectors count.
  */
-function roundAbout(name: string, operation: ArithmeticOperation, format: Format, exact: Routine): Routine {
-  const parameters = exact.parameters;
+function lookCloser(
+  ir: Builder,
+  operation: ArithmeticOperation,
+  format: Format,
+  operands: readonly Value[],
+  give: (result: Value) => Value,
+): void {
+  const result = ir.hold(ir.op(vectorName(format, operation), operands));
+  const zeros = zeroing[operation]?.map((index) => operands[index]!);
+  ir.if(ir.and(roundsToNearest(ir), fitsLanes(ir, format, operands, result, zeros)), () => {
+    const mxcsr = ir.get("i32", State.mxcsr);
+    ir.if(ir.ne(ir.and(mxcsr, Exception.precision), 0), () => ir.return(give(result)));
+    whereExactness(ir, operation, format, operands, result, (isExact) => {
+      const raised = ir.select(isExact, ir.const("i32", 0), ir.const("i32", Exception.precision));
+      ir.set(State.mxcsr, ir.or(mxcsr, raised));
+      ir.return(give(result));
+    });
+  });
+}
+
+/** All lanes of the operands, of which a root has one. */
+function roundAbout(name: string, operation: ArithmeticOperation, format: Format): Routine {
+  const exact = raisingLanes(operation, format, [arithmetic[format.name][operation]]);
   return routine(
     `sse.about.${name}`,
-    { parameters, results: ["v128"], faults: true },
+    { parameters: exact.parameters, results: ["v128"], faults: true },
     () => new Builder(),
     (ir, ...operands) => {
-      const result = ir.hold(ir.op(vectorName(format, operation), operands));
-      const zeros = zeroing[operation]?.map((index) => operands[index]!);
-      ir.if(ir.and(roundsToNearest(ir), fitsLanes(ir, format, operands, result, zeros)), () => {
-        const mxcsr = ir.get("i32", State.mxcsr);
-        ir.if(ir.ne(ir.and(mxcsr, Exception.precision), 0), () => ir.return(result));
-        whereExactness(ir, operation, format, operands, result, (isExact) => {
-          const raised = ir.select(isExact, ir.const("i32", 0), ir.const("i32", Exception.precision));
-          ir.set(State.mxcsr, ir.or(mxcsr, raised));
-          ir.return(result);
-        });
-      });
+      lookCloser(ir, operation, format, operands, (result) => result);
       ir.return(ir.call(exact, ...operands)[0]!);
     },
   );
 }
 
-/** The same of a scalar: (destination, source) → the destination with its new lowest lane. A root has a destination too. */
+/** A scalar: (destination, source) → the destination with its new lowest lane. A root has a destination too. */
 function roundAboutLowest(name: string, operation: ArithmeticOperation, format: Format): Routine {
-  const soft = raising(arithmetic[format.name][operation]);
-  const exact = routine(
-    `sse.lowest.${name}`,
-    { parameters: soft.parameters.map(() => "v128" as const), results: ["v128"], faults: true },
-    () => new Builder(),
-    (ir, ...operands) => {
-      const [value] = ir.call(soft, ...operands.map((operand) => extractLane(ir, format, operand, 0)));
-      ir.return(replaceLane(ir, format, ir.const("v128", 0), 0, value!));
-    },
-  );
-  const every = roundAbout(name, operation, format, exact);
+  const exact = raising(arithmetic[format.name][operation]);
+  const splat = format.bits === 32 ? "i32x4.splat" : "i64x2.splat";
   return routine(
-    `sse.scalar.${name}`,
+    `sse.about.${name}`,
     { parameters: ["v128", "v128"], results: ["v128"], faults: true },
     () => new Builder(),
     (ir, destination, source) => {
-      const splat = format.bits === 32 ? "i32x4.splat" : "i64x2.splat";
-      const operands = (operation === "sqrt" ? [source] : [destination, source]).map((operand) =>
-        ir.op(splat, [extractLane(ir, format, operand, 0)]),
+      const scalars = (operation === "sqrt" ? [source] : [destination, source]).map((operand) =>
+        ir.hold(extractLane(ir, format, operand, 0)),
       );
-      const [result] = ir.call(every, ...operands);
-      ir.return(replaceLane(ir, format, destination, 0, extractLane(ir, format, result!, 0)));
+      const operands = scalars.map((scalar) => ir.hold(ir.op(splat, [scalar])));
+      const lowest = (scalar: Value) => replaceLane(ir, format, destination, 0, scalar);
+      lookCloser(ir, operation, format, operands, (result) => lowest(extractLane(ir, format, result, 0)));
+      ir.return(lowest(ir.call(exact, ...scalars)[0]!));
     },
   );
 }
@@ -123,9 +126,7 @@ function roundAboutLowest(name: string, operation: ArithmeticOperation, format: 
 export function computation(operation: ArithmeticOperation, shape: Shape): Computation {
   const { format, packed, suffix } = shape;
   const name = `${operation}.${suffix}`;
-  const slow = packed
-    ? roundAbout(name, operation, format, raisingLanes(operation, format, [arithmetic[format.name][operation]]))
-    : roundAboutLowest(name, operation, format);
+  const slow = (packed ? roundAbout : roundAboutLowest)(name, operation, format);
   return (ir, destination, source) => {
     // A packed root looks at the source alone.
     const operands = operation === "sqrt" && packed ? [source] : [ir.hold(destination), ir.hold(source)];
