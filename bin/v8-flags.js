@@ -10,6 +10,6 @@ export const V8_FLAGS = [
   "--single-threaded-gc",
   "--no-wasm-inlining",
   "--max-semi-space-size=4",
-  "--initial-old-space-size=64",
+  "--initial-old-space-size=128",
   "--expose-gc",
 ];

@@ -2,13 +2,15 @@
 
 /** No code is at address 0. */
 const free = 0;
-const firstEntries = 1 << 10;
+const firstBits = 16;
 
 /** Open addressing with steps of one. Entries that were deleted keep their key, with 0 for a value, until the table grows. */
 export class AddressTable {
   /** Keys and values in turn. */
-  #words = new Int32Array(firstEntries * 2);
-  #mask = firstEntries - 1;
+  #words = new Int32Array(2 << firstBits);
+  #mask = (1 << firstBits) - 1;
+  /** What is left of a product of 32 bits: its upper ones, which all of the factor's bits reach. */
+  #shift = 32 - firstBits;
   /** Places that have a key, those of deleted entries too. */
   #taken = 0;
 
@@ -16,7 +18,7 @@ export class AddressTable {
   #place(address: number): number {
     const words = this.#words;
     const key = address | 0;
-    let place = (Math.imul(key, 0x9e3779b1) >>> 8) & this.#mask;
+    let place = Math.imul(key, 0x9e3779b1) >>> this.#shift;
     while (words[place * 2] !== key && words[place * 2] !== free) place = (place + 1) & this.#mask;
     return place;
   }
@@ -47,7 +49,8 @@ export class AddressTable {
     let live = 0;
     for (let at = 1; at < before.length; at += 2) if (before[at] !== 0) live += 1;
     // A table full of deleted entries is cleaned, and not made larger.
-    const entries = live * 4 > this.#mask ? (this.#mask + 1) * 2 : this.#mask + 1;
+    if (live * 4 > this.#mask) this.#shift -= 1;
+    const entries = 2 ** (32 - this.#shift);
     this.#words = new Int32Array(entries * 2);
     this.#mask = entries - 1;
     this.#taken = live;

@@ -162,7 +162,7 @@ export class CodeCache {
     if (this.#threshold === 0 || (mode & singleBit) !== 0) return 0;
     this.#view.setUint16(record + RecordField.handler, Handler.head, true);
     this.#view.setUint16(record + RecordField.start, at % frameBytes, true);
-    this.#view.setBigInt64(record + RecordField.immediate, BigInt(this.#threshold), true);
+    setSmall(this.#view, record + RecordField.immediate, this.#threshold);
     this.#view.setInt32(record + RecordField.displacement, at, true);
     this.#view.setUint16(record + RecordField.immediate2, mode, true);
     this.#decoding(mode).heads.set(at, record);
@@ -223,22 +223,26 @@ export class CodeCache {
     }[tail];
     view.setUint16(record + RecordField.handler, handler, true);
     view.setUint16(record + RecordField.start, offset, true);
-    view.setBigInt64(record + RecordField.immediate, BigInt(immediate), true);
+    setSmall(view, record + RecordField.immediate, immediate);
     view.setInt32(record + RecordField.displacement, displacement, true);
   }
 
   #enter(at: number, mode: number, first: number, count: number): Block {
     const hash = DomainLayout.recordHash + hashIndex(at, mode) * HashEntry.bytes;
-    const key = (BigInt(mode) << 32n) | BigInt(at);
-    const before = this.#view.getBigInt64(hash + HashEntry.key, true);
+    const view = this.#view;
+    const low = view.getInt32(hash + HashEntry.key, true);
+    const high = view.getInt32(hash + HashEntry.key + 4, true);
     // Who is here moves to the other place, where he is still found.
-    if (before !== -1n && before !== key) {
+    const isEmpty = high === -1;
+    if (!isEmpty && (low !== (at | 0) || high !== mode)) {
       const other = hash ^ HashEntry.bytes;
-      this.#view.setBigInt64(other + HashEntry.key, before, true);
-      this.#view.setInt32(other + HashEntry.record, this.#view.getInt32(hash + HashEntry.record, true), true);
+      view.setInt32(other + HashEntry.key, low, true);
+      view.setInt32(other + HashEntry.key + 4, high, true);
+      view.setInt32(other + HashEntry.record, view.getInt32(hash + HashEntry.record, true), true);
     }
-    this.#view.setBigInt64(hash + HashEntry.key, key, true);
-    this.#view.setInt32(hash + HashEntry.record, first, true);
+    view.setInt32(hash + HashEntry.key, at, true);
+    view.setInt32(hash + HashEntry.key + 4, mode, true);
+    view.setInt32(hash + HashEntry.record, first, true);
     const block = { mode, hash, first, count };
     this.#own(Math.floor(at / frameBytes), block);
     return block;
@@ -267,7 +271,7 @@ export class CodeCache {
   #writeCrossing(record: number, at: number, second: number): void {
     this.#view.setUint16(record + RecordField.handler, Handler.crossing, true);
     this.#view.setUint16(record + RecordField.start, at % frameBytes, true);
-    this.#view.setBigInt64(record + RecordField.immediate, BigInt(second), true);
+    setSmall(this.#view, record + RecordField.immediate, second);
     this.#view.setInt32(record + RecordField.displacement, at, true);
   }
 
@@ -332,4 +336,10 @@ export class CodeCache {
       this.invalidate(frame * frameBytes);
     }
   }
+}
+
+/** Writes a number of 32 bits as one of 64. */
+function setSmall(view: DataView, at: number, value: number): void {
+  view.setInt32(at, value, true);
+  view.setInt32(at + 4, value < 0 ? -1 : 0, true);
 }

@@ -330,7 +330,7 @@ export function decode(
   codeSize: 16 | 32 | 64,
 ): Decoded | Undecodable {
   try {
-    if (forcedEmulation.every((byte, index) => bytes[start + index] === byte)) {
+    if (bytes[start] === forcedEmulation[0] && forcedEmulation.every((byte, index) => bytes[start + index] === byte)) {
       const at = start + forcedEmulation.length;
       const inner = decodeAt(map, new Reader(bytes, at), at, codeSize);
       return typeof inner === "string" ? inner : { ...inner, length: inner.length + forcedEmulation.length };
