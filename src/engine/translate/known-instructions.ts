@@ -125,7 +125,7 @@ export function passageOf(
   const key = pending?.key ?? 0;
   let passage = passages.get(key);
   if (passage === undefined) {
-    passage = recorder.instruction(template, fieldReader(view, record), pending);
+    passage = recorder.passage(template, fieldReader(view, record), pending);
     passages.set(key, passage);
   }
   return passage;

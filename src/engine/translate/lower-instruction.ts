@@ -13,9 +13,9 @@ import { canonicalFlags, fusedCondition, pendingAfter, rotationOperand, withRota
 import type { Expression, PendingFlags } from "./fused.ts";
 import { Folding } from "./folding.ts";
 import type { FieldReader } from "./folding.ts";
+import type { InstructionSurroundings } from "./instruction-surroundings.ts";
 import { Local, TemporaryLocals, flagLocal, localType, registerLocal } from "./locals.ts";
 import type { Place } from "./passage.ts";
-import type { Recorder } from "./recorder.ts";
 import { singleRegister } from "./register-set.ts";
 import { extract, insert, registerOf, registerType } from "./registers.ts";
 import { isTrapCheck } from "./template.ts";
@@ -32,7 +32,7 @@ const ownPage: Place = { from: "page", offset: 0 };
  * constants and folded, and flags are computed where something looks at them.
  */
 export class RegionLowering extends FunctionLowering {
-  declare readonly around: Recorder;
+  declare readonly around: InstructionSurroundings;
   readonly #locals = new TemporaryLocals();
   #template: Template | undefined;
   #folding = new Folding(undefined, noField);
@@ -47,7 +47,7 @@ export class RegionLowering extends FunctionLowering {
   /** What set the flags that no code has computed yet; its operands are in the flags' locals. */
   pending: PendingFlags | undefined;
 
-  constructor(code: Code, around: Recorder) {
+  constructor(code: Code, around: InstructionSurroundings) {
     super(code, around, []);
   }
 

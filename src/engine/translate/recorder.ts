@@ -2,20 +2,21 @@ import { Ending } from "../../ir/node.ts";
 import type { Routine } from "../../ir/node.ts";
 import { Code } from "../../wasm/code.ts";
 import { interpret } from "../dispatch.ts";
-import type { Surroundings, SlowFunctions } from "../lower/lowering.ts";
+import type { SlowFunctions } from "../lower/lowering.ts";
 import { dynamicStatus } from "./exit-word.ts";
 import type { FieldReader } from "./folding.ts";
 import type { PendingFlags } from "./fused.ts";
+import type { InstructionSurroundings } from "./instruction-surroundings.ts";
 import { Local, parameter } from "./locals.ts";
 import { RegionLowering } from "./lower-instruction.ts";
 import type { OpenNumber, Passage, Place, Step, Task } from "./passage.ts";
 import { noRegisters, union } from "./register-set.ts";
 import type { RegisterSet } from "./register-set.ts";
-import { reloadTlb } from "./region-frame.ts";
+import { reloadTlb } from "./reload-tlb.ts";
 import type { Template } from "./template.ts";
 
 /** Makes passages: lowers instructions by themselves, and writes down what has to be done in their midst. */
-export class Recorder implements Surroundings {
+export class Recorder implements InstructionSurroundings {
   readonly vcpu = parameter.vcpu;
   readonly record = undefined;
   readonly tlb = { bank: Local.tlbBank, mask: Local.tlbMask };
@@ -31,7 +32,7 @@ export class Recorder implements Surroundings {
   }
 
   /** The passage of an instruction before which `pending` flags are pending. */
-  instruction(template: Template, field: FieldReader, pending: PendingFlags | undefined): Passage {
+  passage(template: Template, field: FieldReader, pending: PendingFlags | undefined): Passage {
     return this.#record(() => this.#lower.lower(template, field, pending));
   }
   /** The passage that computes pending flags. */

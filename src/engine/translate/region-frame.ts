@@ -13,6 +13,7 @@ import { common, forEachRegister, noRegisters, union, without } from "./register
 import type { RegisterSet } from "./register-set.ts";
 import type { Passage } from "./passage.ts";
 import { registerType } from "./registers.ts";
+import { reloadTlb } from "./reload-tlb.ts";
 import { ControlFlow } from "./region.ts";
 import type { Region, RegionInstruction } from "./region.ts";
 import { shapeOf } from "./structure.ts";
@@ -207,14 +208,4 @@ export class RegionFrame {
       code.op("i32.add");
     });
   }
-}
-
-/** Brings the locals that say which translations are used up to date. */
-export function reloadTlb(code: Code): void {
-  code.get(parameter.vcpu);
-  code.memory("i32.load", State.tlbBank);
-  code.set(Local.tlbBank);
-  code.get(parameter.vcpu);
-  code.memory("i32.load", State.tlbMask);
-  code.set(Local.tlbMask);
 }

@@ -189,8 +189,8 @@ export const engine: readonly Mutation[] = [
   ...seeded("src/engine/code-cache.ts", loop, [
     [
       "a block that is being executed goes on after a write to it",
-      "for (let index = 0; index < count; index++)\n        this.#view.setUint16",
-      "for (let index = 0; index < 0; index++)\n        this.#view.setUint16",
+      "this.#view.setUint16(record + RecordField.handler, Handler.lookUp, true);\n        const at",
+      "const at",
     ],
     ["a frame that gets code keeps its write translations", "this.#watcher.frameBecameCode(frame);", ""],
     [

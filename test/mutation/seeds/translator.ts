@@ -77,8 +77,8 @@ export const translator: readonly Mutation[] = [
   ...seeded("src/engine/translate/usage.ts", tiers, [
     [
       "INC and DEC find no CF where a region begins",
-      'if (statement.form === "inc" || statement.form === "dec")\n',
-      'if (statement.form === "inc")\n',
+      ' || statement.form === "inc" || statement.form === "dec")\n',
+      ' || statement.form === "inc")\n',
     ],
   ]),
   ...seeded("src/engine/translate/guard.ts", tiers, [
