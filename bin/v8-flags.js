@@ -6,6 +6,7 @@
  */
 export const V8_FLAGS = [
   "--liftoff",
+  "--wasm-tiering-budget=3000000",
   "--v8-pool-size=1",
   "--single-threaded-gc",
   "--no-wasm-inlining",

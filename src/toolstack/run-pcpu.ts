@@ -31,8 +31,8 @@ export interface ControlLine {
   receive(): MemoryReply;
 }
 
-/** Entries after which code is worth translating: what that costs is earned back by then. */
-const defaultThreshold = 1000;
+/** Entries after which code is wanted translated. Fewer do not help: the translator takes what is hottest, and is busy as it is. */
+const defaultThreshold = 300;
 
 /**
  * Runs a vCPU to its domain's end. Blocks the calling thread.
