@@ -8,6 +8,7 @@ import type { Place } from "./dispatch.ts";
 import { CodeFrame } from "./domain-memory.ts";
 import { DomainLayout, HashEntry } from "./layout.ts";
 import { RecordField, recordBytes, writeRecord } from "./record.ts";
+import { hashPage } from "./translate/recipe.ts";
 
 /** Finds the code of instructions, compiling forms as needed. */
 export interface FormSlots {
@@ -45,6 +46,20 @@ export interface CodeWatcher {
   flushed(): void;
 }
 
+/** What is known to become hot: places (mode × 4096 + page offset) by the hash of their page. */
+export interface HotPlaces {
+  places(hash: number): ReadonlyMap<number, unknown> | undefined;
+}
+/** Entries after which code of which that is known is hot. */
+const knownThreshold = 8;
+
+/** What is in a frame that has code. */
+interface Contents {
+  readonly hash: number;
+  /** Heads of it that are known to become hot. */
+  readonly known: ReadonlyMap<number, unknown> | undefined;
+}
+
 type Tail = "goto" | "lookUp" | "undefined" | "too-long";
 
 /**
@@ -64,6 +79,10 @@ export class CodeCache {
   readonly #watcher: CodeWatcher;
   /** Entries of a piece of code after which it is hot; 0: nobody counts. */
   readonly #threshold: number;
+  #profile: HotPlaces | undefined;
+  readonly #words: Int32Array;
+  /** Of frames with code, as far as anybody asked. */
+  readonly #contents = new Map<number, Contents>();
   /** Blocks and instructions decoded, and how often everything or a frame was forgotten. */
   readonly statistics = { blocks: 0, instructions: 0, invalidations: 0, flushes: 0 };
 
@@ -72,6 +91,7 @@ export class CodeCache {
     this.#forms = forms;
     this.#view = new DataView(memory.buffer);
     this.#bytes = new Uint8Array(memory.buffer);
+    this.#words = new Int32Array(memory.buffer);
     this.#codeFrames = new Uint8Array(memory.buffer, DomainLayout.codeFrames, memory.buffer.byteLength / frameBytes);
     this.#watcher = watcher;
     this.#threshold = threshold;
@@ -87,6 +107,7 @@ export class CodeCache {
     );
     this.#codeFrames.fill(CodeFrame.none);
     this.#frames.clear();
+    this.#contents.clear();
     this.#decodings.clear();
     this.#next = DomainLayout.records;
     this.#watcher.flushed();
@@ -157,12 +178,50 @@ export class CodeCache {
     this.#enter(at, mode, first, 2);
   }
 
+  /** What a head counts down from: little where the code is known to become hot. */
+  #countOf(at: number, mode: number): number {
+    if (this.#profile === undefined) return this.#threshold;
+    const { known } = this.#contentsOf(Math.floor(at / frameBytes));
+    const isKnown = known?.has(mode * frameBytes + (at % frameBytes)) === true;
+    return isKnown ? Math.min(knownThreshold, this.#threshold) : this.#threshold;
+  }
+
+  /** Makes code hot earlier of which it is known that it will be. */
+  useProfile(profile: HotPlaces): void {
+    this.#profile = profile;
+    this.#contents.clear();
+    for (const frame of this.#frames.keys()) {
+      for (const place of this.#contentsOf(frame).known?.keys() ?? []) {
+        const { head } = this.find(frame * frameBytes + (place % frameBytes), Math.floor(place / frameBytes));
+        if (head === undefined || this.#view.getUint16(head + RecordField.handler, true) !== Handler.head) continue;
+        const count = this.#view.getInt32(head + RecordField.immediate, true);
+        if (count > knownThreshold) setSmall(this.#view, head + RecordField.immediate, knownThreshold);
+      }
+    }
+  }
+
+  /** A hash of what is in the frame at a byte address. */
+  contentHash(at: number): number {
+    return this.#contentsOf(Math.floor(at / frameBytes)).hash;
+  }
+
+  #contentsOf(frame: number): Contents {
+    const before = this.#contents.get(frame);
+    if (before !== undefined) return before;
+    const words = frameBytes / 4;
+    const hash = hashPage(this.#words.subarray(frame * words, (frame + 1) * words));
+    const contents = { hash, known: this.#profile?.places(hash) };
+    // Others may change without anybody's notice.
+    if (this.#frames.has(frame)) this.#contents.set(frame, contents);
+    return contents;
+  }
+
   /** Writes a head for the code at `at`, whose record stands behind it. @returns the records that it takes. */
   #writeHead(record: number, at: number, mode: number): 0 | 1 {
     if (this.#threshold === 0 || (mode & singleBit) !== 0) return 0;
     this.#view.setUint16(record + RecordField.handler, Handler.head, true);
     this.#view.setUint16(record + RecordField.start, at % frameBytes, true);
-    setSmall(this.#view, record + RecordField.immediate, this.#threshold);
+    setSmall(this.#view, record + RecordField.immediate, this.#countOf(at, mode));
     this.#view.setInt32(record + RecordField.displacement, at, true);
     this.#view.setUint16(record + RecordField.immediate2, mode, true);
     this.#decoding(mode).heads.set(at, record);
@@ -308,6 +367,7 @@ export class CodeCache {
     const blocks = this.#frames.get(frame);
     if (blocks === undefined) return;
     this.#frames.delete(frame);
+    this.#contents.delete(frame);
     this.#watcher.frameForgotten(frame);
     this.statistics.invalidations += 1;
     for (const { mode, hash, first, count } of blocks) {

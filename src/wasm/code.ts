@@ -13,10 +13,21 @@ export interface BranchHint {
   readonly likely: boolean;
 }
 
-/** A finished function, as the code section has it behind its size; hints count from its beginning. */
+/** A finished function, as the code section has it behind its size; offsets count from its beginning. */
 export interface FunctionBody {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly hints: readonly BranchHint[];
+  /** Where calls stand whose callees are not known yet, for {@link fillCall}: in the order in which they were emitted. */
+  readonly openCalls: readonly number[];
+}
+
+/** Functions of a module that {@link Code.openCall} may call. */
+export const openCallees = 1 << 14;
+
+/** Gives a call that was left open the index of its callee, in a function that may have been in another module before. */
+export function fillCall(body: Uint8Array, at: number, callee: number): void {
+  body[at] = (callee & 0x7f) | 0x80;
+  body[at + 1] = callee >> 7;
 }
 
 /** Finished instructions that can be copied into functions: {@link Code.take}. */
@@ -33,6 +44,7 @@ export class Code {
   #parameters: number;
   /** The offsets of hinted branches, twice, plus one where the condition is likely. */
   #hints: number[] = [];
+  #openCalls: number[] = [];
   #depth = 0;
   /** Instructions so far. */
   operations = 0;
@@ -176,6 +188,14 @@ export class Code {
     this.#code.unsigned(index);
   }
 
+  /** A call to a function whose index is to be filled in when the body is put into a module. */
+  openCall(): void {
+    this.#opcode(0x10);
+    this.#openCalls.push(this.#code.length);
+    this.#code.u8(0x80);
+    this.#code.u8(0);
+  }
+
   returnCall(index: number): void {
     this.#opcode(0x12);
     this.#code.unsigned(index);
@@ -237,6 +257,7 @@ export class Code {
     this.operations = 0;
     this.#code.length = 0;
     this.#hints = [];
+    this.#openCalls = [];
     this.#depth = 0;
   }
 
@@ -285,6 +306,7 @@ export class Code {
     return {
       bytes: body.view(),
       hints: this.#hints.map((hint) => ({ at: (hint >> 1) + locals, likely: (hint & 1) !== 0 })),
+      openCalls: this.#openCalls.map((at) => at + locals),
     };
   }
 }

@@ -13,6 +13,8 @@ function writeLimits(to: ByteWriter, limits: Limits): void {
   if (limits.maximum !== undefined) to.unsigned(limits.maximum);
 }
 
+type FinishedFunction = Pick<FunctionBody, "bytes" | "hints">;
+
 /** Assembles a module of functions over an imported memory and table. WebAssembly core specification, "Modules". */
 export class ModuleBuilder {
   readonly #types = new Map<string, number>();
@@ -22,7 +24,7 @@ export class ModuleBuilder {
   #importCount = 0;
   #functionImports = 0;
   #globalImports = 0;
-  readonly #functions: { readonly type: number; body: FunctionBody | undefined }[] = [];
+  readonly #functions: { readonly type: number; body: FinishedFunction | undefined }[] = [];
   /** What bodies are made in, one after another. */
   #code: Code | undefined;
   readonly #exports: { readonly name: string; readonly index: number }[] = [];
@@ -99,6 +101,13 @@ export class ModuleBuilder {
   function(type: FunctionType, body: (code: Code) => void): number {
     const index = this.declare(type);
     this.define(index, body);
+    return index;
+  }
+
+  /** Adds a function that has been finished before; its calls are filled in already. @returns the function's index. */
+  finished(type: FunctionType, body: FinishedFunction): number {
+    const index = this.declare(type);
+    this.#functions[index - this.#functionImports]!.body = body;
     return index;
   }
 

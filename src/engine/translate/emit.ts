@@ -2,7 +2,7 @@ import { Ending } from "../../ir/node.ts";
 import type { Label } from "../../wasm/code.ts";
 import { State } from "../../x86/state.ts";
 import { interpret } from "../dispatch.ts";
-import { formType } from "../linker.ts";
+import { formTypeIndex } from "./types.ts";
 import { RecordField } from "../record.ts";
 import { dynamicStatus, packExit } from "./exit-word.ts";
 import type { PendingFlags } from "./fused.ts";
@@ -87,7 +87,7 @@ export class RegionEmitter extends RegionFrame {
         emitNumber(this.code, task.number, this.context.view, this.#at.instruction.record);
         return;
       case "call":
-        this.code.call(this.routine(task.routine));
+        this.call(task.routine);
         return;
       case "trapCheck":
         this.#trapCheck(depth);
@@ -329,7 +329,6 @@ export class RegionEmitter extends RegionFrame {
   /** Has the interpreter's function do what is too long for a region. Registers that it does not know stay as they are. */
   #call(instruction: RegionInstruction): void {
     const code = this.code;
-    const { callees } = this.context;
     const { template, usage } = this.context.known(instruction);
     const { opaque } = template;
     const seen = opaque ? this.registers : union(usage.reads, usage.writes);
@@ -340,7 +339,7 @@ export class RegionEmitter extends RegionFrame {
     this.recordAddress(this.exitRecord(instruction));
     this.recordAddress(this.exitRecord(instruction));
     code.memory("i32.load16_u", RecordField.form);
-    code.callIndirect(callees.module.type(formType));
+    code.callIndirect(formTypeIndex);
     code.set(Local.status);
     this.loadRegisters(opaque ? this.registers : usage.writes);
     this.reloadTlb();

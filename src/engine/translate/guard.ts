@@ -7,24 +7,26 @@ import { emitFetchEntry } from "../mmu/fetch-entry.ts";
 import { fetchFrame } from "../mmu/fetch.ts";
 import { notePage } from "../mmu/tlb.ts";
 import { Local, parameter } from "./locals.ts";
+import { PageGuard, mostEntries } from "./page-guard.ts";
 import type { RegionFrame } from "./region-frame.ts";
-
-/**
- * What a region's pages are compared with, in the module's memory: the base page's RIP when they were last found right (i64),
- * the generation of code translations then (i32, 0: never), and the frame of each page (i32).
- */
-export const PageGuard = { base: 0, generation: 8, frames: 12 } as const;
-
-/** Bytes of the guard of a region with so many pages, aligned as records are. */
-export function pageGuardBytes(pages: number): number {
-  return Math.ceil((PageGuard.frames + pages * 4) / 32) * 32;
-}
 
 /** Loads what the entry needs, and checks the pages. */
 export function emitPrologue(frame: RegionFrame): void {
   const { code, region } = frame;
   const { entries } = region;
   frame.reloadTlb();
+  code.get(parameter.entry);
+  if (entries.length > 1) {
+    code.i32(-mostEntries);
+    code.op("i32.and");
+  }
+  code.set(Local.base);
+  if (entries.length > 1) {
+    code.get(parameter.entry);
+    code.i32(mostEntries - 1);
+    code.op("i32.and");
+    code.set(parameter.entry);
+  }
   code.get(parameter.rip);
   code.i64(-4096n);
   code.op("i64.and");
@@ -50,26 +52,26 @@ export function emitPrologue(frame: RegionFrame): void {
   code.end();
   if (region.pages.length > 1) guardPages(frame);
   // The dispatcher's case is the entry's number.
-  code.get(parameter.entry);
+  if (entries.length > 1) code.get(parameter.entry);
+  else code.i32(0);
   code.set(Local.dispatchCase);
 }
 
 /** The other pages must still lead to the frames that the region was made of. Seldom is that to be looked up. */
 function guardPages(frame: RegionFrame): void {
-  const { code, region, context } = frame;
-  const { recordsGlobal, pagesOffset } = context;
+  const { code, region } = frame;
   const generation = (region.mode & 8) !== 0 ? State.userCode : State.kernelCode;
   const current = () => {
     code.get(parameter.vcpu);
     code.memory("i32.load", generation);
   };
   current();
-  code.global(recordsGlobal);
-  code.memory("i32.load", pagesOffset + PageGuard.generation);
+  code.get(Local.base);
+  code.memory("i32.load", PageGuard.generation);
   code.op("i32.ne");
   code.get(Local.page);
-  code.global(recordsGlobal);
-  code.memory("i64.load", pagesOffset + PageGuard.base);
+  code.get(Local.base);
+  code.memory("i64.load", PageGuard.base);
   code.op("i64.ne");
   code.op("i32.or");
   code.hint(false);
@@ -77,10 +79,10 @@ function guardPages(frame: RegionFrame): void {
   region.pages.forEach((page, index) => {
     if (page !== 0) comparePage(frame, page, index);
   });
-  code.global(recordsGlobal);
+  code.get(Local.base);
   code.get(Local.page);
-  code.memory("i64.store", pagesOffset + PageGuard.base);
-  code.global(recordsGlobal);
+  code.memory("i64.store", PageGuard.base);
+  code.get(Local.base);
   current();
   if ((region.mode & 8) === 0) {
     // What ring 0 executes in the user's half of the address space depends on CR3 after all: it is looked up each time.
@@ -90,12 +92,12 @@ function guardPages(frame: RegionFrame): void {
     code.op("i64.lt_s");
     code.op("select");
   }
-  code.memory("i32.store", pagesOffset + PageGuard.generation);
+  code.memory("i32.store", PageGuard.generation);
   code.end();
 }
 
 function comparePage(frame: RegionFrame, page: number, index: number): void {
-  const { code, region, context } = frame;
+  const { code, region } = frame;
   const entry = Local.dispatchCase;
   const linear = () => {
     code.get(Local.page);
@@ -121,14 +123,14 @@ function comparePage(frame: RegionFrame, page: number, index: number): void {
   code.set(Local.target);
   code.get(parameter.vcpu);
   linear();
-  code.call(frame.routine(fetchFrame));
+  frame.call(fetchFrame);
   code.op("drop");
   code.get(parameter.vcpu);
   code.get(Local.target);
   code.memory("i64.store", State.cr2);
   code.end();
-  code.global(context.recordsGlobal);
-  code.memory("i32.load", context.pagesOffset + PageGuard.frames + index * 4);
+  code.get(Local.base);
+  code.memory("i32.load", PageGuard.frames + index * 4);
   code.op("i32.ne");
   code.if();
   refuse(frame);
@@ -136,20 +138,27 @@ function comparePage(frame: RegionFrame, page: number, index: number): void {
   // When its translation ends, the generation does.
   code.get(parameter.vcpu);
   linear();
-  code.call(frame.routine(notePage));
+  frame.call(notePage);
 }
 
 /** Lets the interpreter go on where the region would have begun. */
 function refuse(frame: RegionFrame): void {
   const { code, region } = frame;
+  const leave = (offset: number): void => {
+    frame.leaveFor(region.blocks.get(offset)!.instructions[0]!, 0);
+    code.i32(interpret);
+    code.return();
+  };
+  if (region.entries.length === 1) {
+    leave(region.entries[0]!);
+    return;
+  }
   region.entries.forEach((offset, index) => {
     code.get(parameter.entry);
     code.i32(index);
     code.op("i32.eq");
     code.if();
-    frame.leaveFor(region.blocks.get(offset)!.instructions[0]!, 0);
-    code.i32(interpret);
-    code.return();
+    leave(offset);
     code.end();
   });
   code.op("unreachable");

@@ -2,6 +2,7 @@
 
 import { Handler } from "../dispatch.ts";
 import { RecordField } from "../record.ts";
+import type { Recipe } from "./recipe.ts";
 
 /** Where hot code is entered, and what the pages around led to in the address space in which it became hot. */
 export interface Wanted {
@@ -11,6 +12,8 @@ export interface Wanted {
   readonly mode: number;
   /** Byte addresses of frames, by their pages' distance from the code's. */
   readonly frames: ReadonlyMap<number, number>;
+  /** What an earlier boot made of it. */
+  readonly recipe: Recipe | undefined;
 }
 
 /** A head that waits loses this power of two of its count each time that others are taken. */

@@ -1,5 +1,6 @@
 /** What passes between a vCPU and whoever translates for it: nothing but numbers and bytes, so that it may be another thread. */
 
+import { Code, fillCall, openCallees } from "../../wasm/code.ts";
 import type { SlowFunctions } from "../lower/lowering.ts";
 import { describeForm } from "../forms.ts";
 import type { Routine } from "../../ir/node.ts";
@@ -14,13 +15,16 @@ import type { Row } from "../../x86/decode/opcode-map.ts";
 import { RegionEmitter } from "./emit.ts";
 import { exitRecordBytes } from "./exit-word.ts";
 import type { PendingFlags } from "./fused.ts";
-import { pageGuardBytes } from "./guard.ts";
+import type { BodyStore } from "./body-store.ts";
+import { pageGuardBytes } from "./page-guard.ts";
 import { KnownInstructions, passageOf } from "./known-instructions.ts";
 import type { KnownInstruction } from "./known-instructions.ts";
 import type { Passage } from "./passage.ts";
 import { Recorder } from "./recorder.ts";
+import type { RegionBody } from "./region-body.ts";
 import { formBlocks, readInstruction } from "./region.ts";
 import type { RegionInstruction } from "./region.ts";
+import { namedTypes } from "./types.ts";
 
 /** A region to be translated. */
 export interface RegionJob {
@@ -34,6 +38,8 @@ export interface RegionJob {
   /** Offsets at which blocks begin, and at which the region can be entered. */
   readonly leaders: Int32Array;
   readonly entries: Int32Array;
+  /** What is to be kept with the translation, where those are kept: see recipe.ts. */
+  readonly recipe?: Uint8Array<ArrayBuffer>;
 }
 
 /** Regions that become one module. */
@@ -51,6 +57,8 @@ export interface RegionResult {
   readonly guard: number;
   readonly exitsAt: number;
   readonly exits: readonly number[];
+  /** It had been translated before. */
+  readonly known: boolean;
 }
 
 export interface TranslationResult {
@@ -75,9 +83,13 @@ export class RegionCompiler {
   readonly #instructions = new Map<number, KnownInstructions>();
   readonly #flags = new Map<number, Passage>();
   readonly #recorder = new Recorder(slow);
+  readonly #code = new Code(0);
+  readonly #store: BodyStore | undefined;
 
-  constructor(rows: readonly Row[]) {
+  /** @param store Where translations are kept. */
+  constructor(rows: readonly Row[], store?: BodyStore) {
     this.#rows = rows;
+    this.#store = store;
   }
 
   #known(key: number): KnownInstructions {
@@ -96,73 +108,71 @@ export class RegionCompiler {
     }
     return passage;
   }
+
   compile({ number, memoryPages, regions }: TranslationJob): TranslationResult {
     const module = new ModuleBuilder();
+    for (const type of namedTypes) module.type(type);
     module.importMemory("env", "memory", { minimum: memoryPages, maximum: memoryPages, shared: true });
     module.importTable("env", "table", { minimum: 1 });
-    const recordsGlobal = module.importGlobal("constant", "records", "i32");
     // Code knows them by their numbers: they come first.
     for (const { name, type } of slowFunctions) module.importFunction("slow", name, type);
-    // Instructions are found once, in the order of their records.
-    const forms = regions.map((job) => Array.from(job.forms, (key) => this.#known(key)));
-    const called = new Set(regionRoutines);
-    for (const each of new Set(forms.flat())) for (const routine of each.routines) called.add(routine);
-    const routines = new Map<Routine, number>();
-    for (const routine of called)
-      routines.set(routine, module.importFunction("routine", routine.name, routineType(routine)));
-    const callees = {
-      module,
-      routine(routine: Routine): number {
-        const index = routines.get(routine);
-        if (index === undefined) throw new Error(`${routine.name} was not collected`);
-        return index;
-      },
-    };
+    const bodies = regions.map((job) => this.#body(job));
+    const routines = new Map<string, number>();
+    for (const { body } of bodies) {
+      for (const { name, type } of body.callees)
+        if (!routines.has(name)) routines.set(name, module.importFunction("routine", name, type));
+    }
+    if (slowFunctions.length + routines.size > openCallees) throw new Error("a module imports too many functions");
     let at = 0;
     const results: RegionResult[] = [];
-    for (const [position, job] of regions.entries()) {
-      const view = new DataView(job.records.buffer, job.records.byteOffset, job.records.byteLength);
-      const instructions: RegionInstruction[] = [];
-      const known: KnownInstruction[] = [];
-      forms[position]!.forEach((each, index) => {
-        const record = index * recordBytes;
-        instructions.push(readInstruction(view, record, job.pages[index]!, each.form));
-        known.push(each.find(view, record));
-      });
+    for (const [position, { body, known }] of bodies.entries()) {
+      body.openCalls.forEach((call, index) => fillCall(body.bytes, call, routines.get(body.callees[index]!.name)!));
+      const job = regions[position]!;
       const pages = [...new Set(job.pages)];
-      const region = {
-        mode: job.mode,
-        blocks: formBlocks(new Map(instructions.map((each) => [each.offset, each])), job.leaders),
-        entries: [...job.entries],
-        pages,
-      };
       const guard = at;
       const exitsAt = at + pageGuardBytes(pages.length);
-      let exits: readonly RegionInstruction[] = [];
-      const index = module.function(regionType, (code) => {
-        exits = new RegionEmitter(code, region, {
-          callees,
-          view,
-          known: ({ record }) => known[record / recordBytes]!,
-          passage: ({ record }, pending) =>
-            passageOf(known[record / recordBytes]!, this.#recorder, pending, view, record),
-          flags: (pending) => this.#computation(pending),
-          recordsGlobal,
-          recordsOffset: exitsAt,
-          pagesOffset: guard,
-        }).emit();
-      });
-      module.elements(job.slot, [index]);
-      results.push({ pages, guard, exitsAt, exits: exits.map(({ record }) => record / recordBytes) });
-      at = exitsAt + exits.length * exitRecordBytes;
+      module.elements(job.slot, [module.finished(regionType, body)]);
+      results.push({ pages, guard, exitsAt, exits: body.exits, known });
+      at = exitsAt + body.exits.length * exitRecordBytes;
     }
-    return {
-      number,
-      bytes: module.finish(),
-      recordBytes: at,
-      routines: [...routines.keys()].map(({ name }) => name),
-      regions: results,
+    return { number, bytes: module.finish(), recordBytes: at, routines: [...routines.keys()], regions: results };
+  }
+
+  #body(job: RegionJob): { readonly body: RegionBody; readonly known: boolean } {
+    const key = this.#store?.key(job);
+    const found = key === undefined ? undefined : this.#store?.find(key);
+    if (found !== undefined) return { body: found, known: true };
+    const body = this.#translate(job);
+    if (key !== undefined) this.#store?.keep(key, body, job.recipe);
+    return { body, known: false };
+  }
+
+  #translate(job: RegionJob): RegionBody {
+    const view = new DataView(job.records.buffer, job.records.byteOffset, job.records.byteLength);
+    const instructions: RegionInstruction[] = [];
+    const known: KnownInstruction[] = [];
+    job.forms.forEach((key, index) => {
+      const record = index * recordBytes;
+      const form = this.#known(key);
+      instructions.push(readInstruction(view, record, job.pages[index]!, form.form));
+      known.push(form.find(view, record));
+    });
+    const region = {
+      mode: job.mode,
+      blocks: formBlocks(new Map(instructions.map((each) => [each.offset, each])), job.leaders),
+      entries: [...job.entries],
+      pages: [...new Set(job.pages)],
     };
+    this.#code.clear(regionType.parameters.length);
+    const emitter = new RegionEmitter(this.#code, region, {
+      view,
+      known: ({ record }) => known[record / recordBytes]!,
+      passage: ({ record }, pending) => passageOf(known[record / recordBytes]!, this.#recorder, pending, view, record),
+      flags: (pending) => this.#computation(pending),
+    });
+    const exits = emitter.emit().map(({ record }) => record / recordBytes);
+    const callees = emitter.calls.map((routine) => ({ name: routine.name, type: routineType(routine) }));
+    return { ...this.#code.finish(), callees, exits };
   }
 }
 

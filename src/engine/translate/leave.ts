@@ -4,7 +4,7 @@ import { Ending } from "../../ir/node.ts";
 import { State } from "../../x86/state.ts";
 import { interpret } from "../dispatch.ts";
 import { JumpEntry, VcpuLayout, jumpShift } from "../layout.ts";
-import { regionType } from "../linker.ts";
+import { regionTypeIndex } from "./types.ts";
 import { dynamicStatus, emitExitField, exitRecordBytes, pageBias } from "./exit-word.ts";
 import type { PendingFlags } from "./fused.ts";
 import { Local, parameter } from "./locals.ts";
@@ -13,7 +13,6 @@ import type { RegionFrame } from "./region-frame.ts";
 /** Goes on at `target`: in the region that a jump cache knows, or by way of the dispatcher. */
 export function emitChain(frame: RegionFrame): void {
   const code = frame.code;
-  const { callees } = frame.context;
   const entry = Local.dispatchCase;
   const user = (frame.region.mode & 8) !== 0;
   const low = () => {
@@ -49,7 +48,7 @@ export function emitChain(frame: RegionFrame): void {
   code.memory("i32.load", JumpEntry.entry);
   code.get(entry);
   code.memory("i32.load", JumpEntry.slot);
-  code.returnCallIndirect(callees.module.type(regionType));
+  code.returnCallIndirect(regionTypeIndex);
   code.end();
   code.get(parameter.vcpu);
   code.get(Local.target);

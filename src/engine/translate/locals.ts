@@ -37,13 +37,15 @@ export const Local = {
   dispatchCase: 35,
   /** MXCSR, for settled reads. */
   mxcsr: 36,
+  /** Where the region's guard and exit records are. */
+  base: 37,
   /** i32 and i64 by turns. */
-  temporaries: 37,
-  xmm: 37 + 2 * pairs,
+  temporaries: 38,
+  xmm: 38 + 2 * pairs,
   /** Vectors that are constants. */
-  vectors: 37 + 2 * pairs + 16,
+  vectors: 38 + 2 * pairs + 16,
   /** More temporaries: i32, i64 and v128 by turns. */
-  more: 37 + 2 * pairs + 16 + constantVectors,
+  more: 38 + 2 * pairs + 16 + constantVectors,
 } as const;
 
 /** Locals that every region declares. */

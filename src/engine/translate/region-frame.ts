@@ -1,12 +1,12 @@
 import type { Routine } from "../../ir/node.ts";
 import type { Code } from "../../wasm/code.ts";
 import { State } from "../../x86/state.ts";
-import type { Callees } from "../linker.ts";
 import { recordBytes } from "../record.ts";
 import { exitRecordBytes, flagKinds } from "./exit-word.ts";
 import { registerFlow } from "./dirty.ts";
 import type { RegisterFlow } from "./dirty.ts";
 import type { PendingFlags } from "./fused.ts";
+import { pageGuardBytes } from "./page-guard.ts";
 import type { KnownInstruction } from "./known-instructions.ts";
 import { Local, constantVectors, fixedLocals, localType, parameter, registerLocal } from "./locals.ts";
 import { common, forEachRegister, noRegisters, union, without } from "./register-set.ts";
@@ -21,19 +21,12 @@ import type { Shape } from "./structure.ts";
 
 /** Everything that emission asks of the world outside the region. */
 export interface EmissionContext {
-  /** The module that is being made, and its functions for routines. */
-  readonly callees: Pick<Callees, "module" | "routine">;
   known(instruction: RegionInstruction): KnownInstruction;
   /** What records are read from. */
   readonly view: DataView;
   /** An instruction's code behind pending flags, and the code that computes pending flags. */
   passage(instruction: RegionInstruction, pending: PendingFlags | undefined): Passage;
   flags(pending: PendingFlags): Passage;
-  /** The global that holds the address of the module's exit records, and where this region's begin. */
-  readonly recordsGlobal: number;
-  readonly recordsOffset: number;
-  /** Byte address, from the global, of what the region's pages are compared with: see guard.ts. */
-  readonly pagesOffset: number;
 }
 
 /** A region's function while it is emitted: its locals, and what passes between them and the state. */
@@ -46,6 +39,8 @@ export class RegionFrame {
   readonly flow: RegisterFlow;
   /** The instructions whose records exits name. */
   readonly exits: RegionInstruction[] = [];
+  /** What the open calls of its code are to call, in their order. */
+  readonly calls: Routine[] = [];
   /** Registers whose locals may differ from memory where code is being emitted. */
   dirty: RegisterSet = noRegisters;
   /** Registers that the region has in locals. */
@@ -106,8 +101,10 @@ export class RegionFrame {
   declareLocals(): void {
     for (let local: number = Local.gpr; local < this.#locals; local++) this.code.local(localType(local));
   }
-  routine(routine: Routine): number {
-    return this.context.callees.routine(routine);
+  /** Calls a routine, whose function has another index in each module. */
+  call(routine: Routine): void {
+    this.code.openCall();
+    this.calls.push(routine);
   }
 
   loadRegisters(registers: RegisterSet): void {
@@ -166,9 +163,9 @@ export class RegionFrame {
   }
   /** Puts an exit record's address on the stack. */
   recordAddress(index: number): void {
-    const { code, context } = this;
-    code.global(context.recordsGlobal);
-    code.i32(context.recordsOffset + index * exitRecordBytes);
+    const { code } = this;
+    code.get(Local.base);
+    code.i32(pageGuardBytes(this.region.pages.length) + index * exitRecordBytes);
     code.op("i32.add");
   }
   /** Puts the address at an offset from the base page on the stack. */

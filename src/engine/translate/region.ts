@@ -2,6 +2,7 @@
 
 import type { FormDescription } from "../forms.ts";
 import { RecordField } from "../record.ts";
+import { mostEntries } from "./page-guard.ts";
 
 /** One instruction of a region. Offsets count from byte 0 of the region's base page. */
 export interface RegionInstruction {
@@ -79,7 +80,7 @@ export function collect(source: CodeSource, entry: { readonly offset: number; re
           called.push(instruction.target);
         }
         // What is behind a call is entered by the return.
-        const head = source.freeHead(instruction.next);
+        const head = entries.size < mostEntries ? source.freeHead(instruction.next) : undefined;
         if (head === undefined) break;
         entries.set(instruction.next, head);
         leaders.add(instruction.next);

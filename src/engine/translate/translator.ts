@@ -14,12 +14,14 @@ import { slowFunctions } from "../mmu/slow-functions.ts";
 import { dropJumps } from "../mmu/tlb.ts";
 import { RecordField, recordBytes } from "../record.ts";
 import { exitRecordBytes } from "./exit-word.ts";
-import { PageGuard } from "./guard.ts";
+import { PageGuard } from "./page-guard.ts";
+import { gather, jobOf } from "./gather.ts";
 import { HotCode } from "./hot-code.ts";
 import type { Wanted } from "./hot-code.ts";
 import { regionRoutines } from "./job.ts";
 import type { RegionJob, RegionResult, TranslationJob, TranslationResult } from "./job.ts";
-import { collect, readInstruction } from "./region.ts";
+import { Recipes } from "./recipe.ts";
+import type { Recipe } from "./recipe.ts";
 import type { RegionInstruction } from "./region.ts";
 
 const frameBytes = 4096;
@@ -34,6 +36,11 @@ export interface TranslationService {
   submit(job: TranslationJob): void;
   /** @returns a result that has come in, each once. */
   poll(): TranslationResult | undefined;
+  /**
+   * Where translations outlast the process: the recipes (recipe.ts) of those that are there, once they have come, each time.
+   * Jobs bring recipes then.
+   */
+  readonly recipes?: () => Uint8Array | undefined;
 }
 
 /** A region that is being translated, or in use. */
@@ -47,6 +54,8 @@ interface Head {
   readonly head: number;
   /** What the head said before: the byte address of its code. */
   readonly at: number;
+  /** Its number among the region's entries. */
+  readonly entry: number;
   taken: boolean;
 }
 interface Pending {
@@ -62,6 +71,8 @@ export interface TranslatorStatistics {
   regions: number;
   instructions: number;
   bytes: number;
+  /** Regions in use that had been translated before: earlier, or by another process. */
+  known: number;
   /** Modules, and milliseconds that their instantiation took here. */
   modules: number;
   milliseconds: number;
@@ -93,13 +104,16 @@ export class Translator {
   readonly #routines = new Map<string, Routine>(regionRoutines.map((each) => [each.name, each]));
   readonly #hot: HotCode;
   readonly #jobs = new Map<number, readonly Pending[]>();
+  #recipes: Recipes | undefined;
+  /** Heads whose recipe was of no use. */
+  readonly #unfit = new Set<number>();
   #number = 0;
   #fresh = firstRegionSlot;
   #free: number[] = [];
   /** Slots of dropped regions, to which jump caches may still lead. */
   #retired: number[] = [];
   readonly statistics: TranslatorStatistics = {
-    wanted: 0, regions: 0, instructions: 0, bytes: 0, modules: 0, milliseconds: 0, dropped: 0,
+    wanted: 0, regions: 0, instructions: 0, bytes: 0, modules: 0, milliseconds: 0, dropped: 0, known: 0,
   }; // prettier-ignore
 
   /** @param runtime Exports of the runtime module: "stub", and the slow functions. */
@@ -120,7 +134,25 @@ export class Translator {
     // Regions are of 64-bit code, and not of instructions that are executed alone.
     if ((mode & 7) !== 2 || !this.#hot.isFree(head)) return;
     this.statistics.wanted += 1;
-    this.#hot.add({ head, at, mode, frames: this.#framesAround(rip, at) });
+    const frames = this.#framesAround(rip, at);
+    const recipe = this.#recipeFor(at, mode);
+    if (recipe !== undefined && !this.#fits(recipe, frames) && !this.#unfit.has(head)) {
+      this.#postpone(head);
+      return;
+    }
+    this.#hot.add({ head, at, mode, frames, recipe: this.#unfit.has(head) ? undefined : recipe });
+  }
+
+  #recipeFor(at: number, mode: number): Recipe | undefined {
+    const recipes = this.#recipes;
+    return recipes?.find(this.#processor.cache.contentHash(at), mode * frameBytes + (at % frameBytes));
+  }
+  /** Whether the pages around have the contents that a region was made of. */
+  #fits({ pages }: Recipe, frames: ReadonlyMap<number, number>): boolean {
+    return pages.every(({ page, hash }) => {
+      const frame = frames.get(page);
+      return frame !== undefined && this.#processor.cache.contentHash(frame) === hash;
+    });
   }
 
   /** Frames of the pages that a region from here may have, by their distance. */
@@ -138,6 +170,13 @@ export class Translator {
   /** Submits what is wanted, and installs what is there. To be called often; cheap where there is nothing to do. */
   work(): void {
     const { service } = this.#processor;
+    if (this.#recipes === undefined && service.recipes !== undefined) {
+      const recipes = service.recipes();
+      if (recipes !== undefined) {
+        this.#recipes = new Recipes(recipes);
+        this.#processor.cache.useProfile(this.#recipes);
+      }
+    }
     while (this.#hot.size > 0 && this.#jobs.size < underWay) this.#submit();
     if (this.#jobs.size === 0) return;
     for (let result = service.poll(); result !== undefined; result = service.poll()) this.#take(result);
@@ -153,71 +192,43 @@ export class Translator {
   }
 
   #collect(wanted: Wanted): Pending | undefined {
-    const { head, at, mode, frames } = wanted;
     // One that was collected before in the same go may have it.
     if (!this.#hot.isWanted(wanted)) return undefined;
-    const { view, cache, forms } = this.#processor;
-    const offset = at % frameBytes;
-    const byteAddress = (where: number): number | undefined => {
-      const page = Math.floor(where / frameBytes);
-      const frame = frames.get(page);
-      return frame === undefined ? undefined : frame + (where - page * frameBytes);
-    };
-    const { instructions, leaders, entries } = collect(
-      {
-        find: (where) => {
-          const byte = byteAddress(where);
-          const record = byte === undefined ? undefined : cache.find(byte, mode).record;
-          if (record === undefined) return undefined;
-          const form = forms.describe({
-            handler: view.getUint16(record + RecordField.handler, true),
-            form: view.getUint16(record + RecordField.form, true),
-          });
-          return form && readInstruction(view, record, Math.floor(where / frameBytes), form);
-        },
-        freeHead: (where) => {
-          const byte = byteAddress(where);
-          const known = byte === undefined ? undefined : cache.find(byte, mode).head;
-          return known !== undefined && this.#hot.isFree(known) ? known : undefined;
-        },
-      },
-      { offset, head },
-    );
-    if (entries.size === 0) return undefined;
+    const { view, service, cache } = this.#processor;
+    const { flushes } = cache.statistics;
+    const gathered = gather(this.#processor, this.#hot, wanted);
+    if (gathered === undefined) {
+      if (cache.statistics.flushes === flushes) this.#postpone(wanted.head);
+      return undefined;
+    }
+    if (gathered.entries.size === 0) return undefined;
     const slot = this.#takeSlot();
-    const found = [...instructions.values()];
-    const pages = Int8Array.from(found, (each) => Math.floor(each.offset / frameBytes));
-    const framesOf = new Map([...new Set(pages)].map((page) => [page, frames.get(page)!]));
-    const records = new Uint8Array(found.length * recordBytes);
-    found.forEach(({ record }, index) =>
-      records.set(new Uint8Array(view.buffer, record, recordBytes), index * recordBytes),
+    const heads = [...gathered.entries.values()].flatMap((head, entry) =>
+      head === undefined
+        ? []
+        : [{ head, at: view.getUint32(head + RecordField.displacement, true), entry, taken: false }],
     );
     const pending: Pending = {
       tracked: {
         slot,
-        frames: [...framesOf.values()].map((frame) => frame / frameBytes),
-        heads: [...entries.values()].map((each) => ({
-          head: each,
-          at: view.getUint32(each + RecordField.displacement, true),
-          taken: false,
-        })),
+        frames: [...gathered.framesOf.values()].map((frame) => frame / frameBytes),
+        heads,
         state: "wanted",
       },
-      job: {
-        slot,
-        mode,
-        records,
-        pages,
-        forms: Float64Array.from(found, ({ form }) => form.key),
-        leaders: Int32Array.from(leaders),
-        entries: Int32Array.from(entries.keys()),
-      },
-      instructions: found,
-      framesOf,
+      job: jobOf(this.#processor, gathered, wanted, slot, service.recipes !== undefined),
+      instructions: gathered.instructions,
+      framesOf: gathered.framesOf,
     };
-    this.#hot.claim(entries.values());
+    this.#hot.claim(heads.map(({ head }) => head));
     this.#track(pending.tracked);
     return pending;
+  }
+
+  /** Its recipe is of no use: a head is hot when others are. */
+  #postpone(head: number): void {
+    const { view, threshold } = this.#processor;
+    this.#unfit.add(head);
+    view.setInt32(head + RecordField.immediate, threshold, true);
   }
 
   /** The frame that instructions at a linear address come from, as far as that can be told without a fault. */
@@ -258,7 +269,7 @@ export class Translator {
     linker.instantiate(
       result.bytes,
       result.routines.map((name) => this.#routine(name, job)),
-      { slow: this.#slow, constant: { records } },
+      { slow: this.#slow },
     );
     result.regions.forEach((region, index) => this.#install(job[index]!, region, records));
     this.statistics.modules += 1;
@@ -299,14 +310,15 @@ export class Translator {
       return;
     }
     tracked.state = "installed";
-    tracked.heads.forEach((each, index) => {
+    tracked.heads.forEach((each) => {
       if (view.getUint16(each.head + RecordField.handler, true) !== Handler.head) return;
       each.taken = true;
       view.setUint16(each.head + RecordField.handler, Handler.region, true);
-      view.setBigInt64(each.head + RecordField.immediate, BigInt(index), true);
+      view.setBigInt64(each.head + RecordField.immediate, BigInt(guard | each.entry), true);
       view.setInt32(each.head + RecordField.displacement, tracked.slot, true);
     });
     this.statistics.regions += 1;
+    if (result.known) this.statistics.known += 1;
     this.statistics.instructions += instructions.length;
   }
 
@@ -367,6 +379,7 @@ export class Translator {
   /** Every record is forgotten, and with them every region. */
   forgetEverything(): void {
     this.#hot.clear();
+    this.#unfit.clear();
     for (const tracked of new Set([...this.#byFrame.values()].flatMap((each) => [...each]))) this.#drop(tracked);
     this.#byFrame.clear();
   }
