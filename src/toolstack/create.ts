@@ -31,6 +31,8 @@ export interface BuiltDomain {
   readonly domain: Domain;
   readonly memory: WebAssembly.Memory;
   readonly config: HypervisorConfig;
+  /** See PcpuAssignment.kernel. */
+  readonly kernelName: string;
   /** The state that vCPU 0 starts in. */
   readonly context: PvhDomain["context"];
   readonly storePort: EventPort;
@@ -100,12 +102,28 @@ export function buildDomain(
     domain,
     memory,
     config: shape,
+    kernelName: shortName(config.kernel),
     context: layout.context,
     storePort,
     consolePort,
     storeFrame,
     consoleFrame,
   };
+}
+
+/** How much is looked at for a short name. */
+const SAMPLES = 4096;
+
+/** A name for an image of a kernel, by its length and samples of its bytes: another kernel may have it, but will hardly. */
+function shortName(image: Uint8Array): string {
+  let low = image.length;
+  let high = 0x811c9dc5;
+  for (let index = 0; index < SAMPLES; index++) {
+    const byte = image[Math.floor((index * image.length) / SAMPLES)] ?? 0;
+    low = Math.imul(low ^ byte, 0x01000193);
+    high = Math.imul(high + byte, 0x2c1b3c6d) ^ (high >>> 15);
+  }
+  return [low, high].map((word) => (word >>> 0).toString(16).padStart(8, "0")).join("");
 }
 
 /** The special pages begin here: X86_HVM_END_SPECIAL_REGION - X86_HVM_NR_SPECIAL_PAGES. */

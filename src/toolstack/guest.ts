@@ -36,6 +36,8 @@ export interface GuestStatistics {
     readonly regions: number;
     readonly instructions: number;
     readonly bytes: number;
+    /** Those of the regions that had been translated before: earlier, or by another process that left them on disk. */
+    readonly known: number;
     /** Regions given up because their code changed. */
     readonly dropped: number;
     /** How often regions were entered otherwise than from a region. */

@@ -18,6 +18,8 @@ export interface PcpuAssignment {
   readonly counters: SharedArrayBuffer;
   /** Holds the domain's "console" messages up when nobody reads them: see console-gate.ts. */
   readonly consoleGate: SharedArrayBuffer;
+  /** A short name of the kernel, for caches: letters and digits. */
+  readonly kernel?: string;
   /** Entries after which code is translated; 0: never. */
   readonly translation?: number;
   /** Count how often each form of an instruction is executed, and say so at the end: for bench/profile-forms.ts. */
@@ -55,6 +57,8 @@ export const Counter = {
   uncheckedUnsteady: 19,
   /** Seconds of processor time that the thread has used. */
   processorSeconds: 20,
+  /** Those of the regions that had been translated before: earlier, or by another process. */
+  regionsKnown: 21,
 } as const;
 export const COUNTERS = Object.keys(Counter).length;
 

@@ -140,6 +140,7 @@ function countRuns(vcpu: WasmVcpu, counters: Float64Array, processorSeconds: () 
       counters[Counter.regionInstructions] = translation.instructions;
       counters[Counter.regionBytes] = translation.bytes;
       counters[Counter.regionsDropped] = translation.dropped;
+      counters[Counter.regionsKnown] = translation.known;
     }
     if (vcpu.checks !== undefined) countChecks(vcpu.checks, counters);
     return exit;

@@ -63,7 +63,7 @@ function session(mode: SessionMode, input: readonly string[] | undefined): Fixtu
       instructions: 0,
       transitions: 0,
       translated: 0,
-      translation: { regions: 0, instructions: 0, bytes: 0, dropped: 0, entries: 0 },
+      translation: { regions: 0, instructions: 0, bytes: 0, known: 0, dropped: 0, entries: 0 },
       check: { regions: 0, entries: 0, instructions: 0, empty: 0, shared: 0, refused: 0, unsteady: 0 },
       exits: {},
     }),

@@ -1,5 +1,8 @@
 /** A domain that a command runs: made of a source, connected to the user, and said how it ended. */
 
+import { join } from "node:path";
+import { XenError } from "../../bits/errors.ts";
+import { cacheDirectory } from "../../host/node/images.ts";
 import { nodeMachine } from "../../host/node/machine.ts";
 import { windowSize } from "../../host/node/terminal.ts";
 import type { Guest, GuestStatistics } from "../../toolstack/guest.ts";
@@ -20,10 +23,12 @@ export interface Subject {
   /** See {@link Source.marker}. */
   readonly marker: string;
   readonly create: (host: Host) => Promise<Guest>;
+  /** The folder in which translations of its code are kept. */
+  readonly translations?: string | undefined;
 }
 
 /** What a user can choose of a domain that exists. */
-export type SubjectOptions = Omit<RunOptions, "memory">;
+export type SubjectOptions = Omit<RunOptions, "memory" | "translationCache">;
 
 /** Makes a domain of a source and connects it to the user until it ends. @returns the exit status. */
 export function runSource(
@@ -45,7 +50,20 @@ export function runSource(
       vcpus: 1,
       engineCheck: options.engineCheck,
     });
-  return runSubject({ title, marker, create }, mode, options, interrupt, line);
+  const translations = options.translationCache ? translationDirectory() : undefined;
+  return runSubject({ title, marker, create, translations }, mode, options, interrupt, line);
+}
+
+/** @returns undefined where translations are not to be kept, or there is no place for them. */
+function translationDirectory(): string | undefined {
+  const refused = process.env["XENOLITH_NO_TRANSLATION_CACHE"];
+  if (refused !== undefined && refused !== "") return undefined;
+  try {
+    return join(cacheDirectory(), "translations");
+  } catch (error) {
+    if (error instanceof XenError) return undefined;
+    throw error;
+  }
 }
 
 /** Connects a domain to the user until it ends, and destroys what else was made with it. @returns the exit status. */
@@ -57,7 +75,7 @@ export async function runSubject(
   line: ProgressLine,
 ): Promise<number> {
   line.set(`starting ${subject.title}`);
-  await using host = await Host.open(nodeMachine());
+  await using host = await Host.open(nodeMachine(undefined, { translations: subject.translations }));
   const guest = await subject.create(host);
   return await attend(guest, mode, subject, options, interrupt, line);
 }
@@ -144,7 +162,7 @@ async function attend(
       const share = ((100 * translated) / instructions).toFixed(1);
       say(
         `translated: ${share} % of the instructions, in ${translation.regions} regions of ${translation.instructions} instructions` +
-          ` (${(translation.bytes / 1e6).toFixed(1)} MB); ${translation.dropped} given up; ${translation.entries} entries from the interpreter, ${transitions} transitions to JavaScript`,
+          ` (${(translation.bytes / 1e6).toFixed(1)} MB), ${translation.known} of them known before; ${translation.dropped} given up; ${translation.entries} entries from the interpreter, ${transitions} transitions to JavaScript`,
       );
     }
     if (options.engineCheck !== undefined) say(checksOf(check));

@@ -27,6 +27,7 @@ export interface RunOptions {
   readonly format: "text" | "json";
   readonly stats?: true;
   readonly engineCheck?: EngineCheck;
+  readonly translationCache: boolean;
   readonly mirror?: string;
   readonly verbose?: true;
 }

@@ -33,6 +33,10 @@ export function runCommand(finish: Finish, command: readonly string[] | undefine
         .preset("50")
         .argParser(checkSampling),
     )
+    .option(
+      "--no-translation-cache",
+      "neither use nor keep translations of guest code on disk (also: XENOLITH_NO_TRANSLATION_CACHE=1)",
+    )
     .option("--mirror <url>", "the Debian mirror to use if the image must be pulled (also: XENOLITH_MIRROR)")
     .option("-v, --verbose", "show the guest's boot messages")
     .addHelpText("after", HELP)

@@ -96,6 +96,7 @@ export class TierChecker {
         service.submit(job);
       },
       poll: () => service.poll(),
+      ...(service.recipes === undefined ? {} : { recipes: service.recipes }),
     };
   }
 

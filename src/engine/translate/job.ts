@@ -84,12 +84,9 @@ export class RegionCompiler {
   readonly #flags = new Map<number, Passage>();
   readonly #recorder = new Recorder(slow);
   readonly #code = new Code(0);
-  readonly #store: BodyStore | undefined;
 
-  /** @param store Where translations are kept. */
-  constructor(rows: readonly Row[], store?: BodyStore) {
+  constructor(rows: readonly Row[]) {
     this.#rows = rows;
-    this.#store = store;
   }
 
   #known(key: number): KnownInstructions {
@@ -109,14 +106,15 @@ export class RegionCompiler {
     return passage;
   }
 
-  compile({ number, memoryPages, regions }: TranslationJob): TranslationResult {
+  /** @param store Where translations are kept. */
+  compile({ number, memoryPages, regions }: TranslationJob, store?: BodyStore): TranslationResult {
     const module = new ModuleBuilder();
     for (const type of namedTypes) module.type(type);
     module.importMemory("env", "memory", { minimum: memoryPages, maximum: memoryPages, shared: true });
     module.importTable("env", "table", { minimum: 1 });
     // Code knows them by their numbers: they come first.
     for (const { name, type } of slowFunctions) module.importFunction("slow", name, type);
-    const bodies = regions.map((job) => this.#body(job));
+    const bodies = regions.map((job) => this.#body(job, store));
     const routines = new Map<string, number>();
     for (const { body } of bodies) {
       for (const { name, type } of body.callees)
@@ -138,12 +136,12 @@ export class RegionCompiler {
     return { number, bytes: module.finish(), recordBytes: at, routines: [...routines.keys()], regions: results };
   }
 
-  #body(job: RegionJob): { readonly body: RegionBody; readonly known: boolean } {
-    const key = this.#store?.key(job);
-    const found = key === undefined ? undefined : this.#store?.find(key);
+  #body(job: RegionJob, store: BodyStore | undefined): { readonly body: RegionBody; readonly known: boolean } {
+    const key = store?.key(job);
+    const found = key === undefined ? undefined : store?.find(key);
     if (found !== undefined) return { body: found, known: true };
     const body = this.#translate(job);
-    if (key !== undefined) this.#store?.keep(key, body, job.recipe);
+    if (key !== undefined) store?.keep(key, body, job.recipe);
     return { body, known: false };
   }
 

@@ -11,7 +11,7 @@ import type { WorkerData } from "./workers.ts";
 
 const port = parentPort;
 assert(port !== null, "pcpu-worker.ts runs in a worker thread");
-const { assignment, origin, replies, translator } = workerData as WorkerData;
+const { assignment, origin, replies, translator, cached } = workerData as WorkerData;
 const control: ControlLine = {
   post: (message) => port.postMessage(message),
   receive() {
@@ -35,4 +35,4 @@ function processorSeconds(): number {
 let calls = 0;
 let seconds = 0;
 
-runPcpu(assignment, hostWorld(origin), control, translatorService(translator), processorSeconds);
+runPcpu(assignment, hostWorld(origin), control, translatorService(translator, cached), processorSeconds);

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test } from "node:test";
-import type { RegionJob, TranslationJob, TranslationResult } from "../../engine/translate/job.ts";
+import type { RegionJob, TranslationJob } from "../../engine/translate/job.ts";
 import { translatorLine } from "./translator.ts";
+import type { TranslatorAnswer } from "./translator.ts";
 
 test(
   "translator: a job that cannot be translated is answered, and those behind it too",
@@ -25,7 +26,9 @@ test(
     ] as const) {
       const job: TranslationJob = { number, memoryPages: 1, regions };
       line.postMessage(job);
-      const [result] = (await once(line, "message")) as [TranslationResult];
+      const [answer] = (await once(line, "message")) as [TranslatorAnswer];
+      assert(answer.kind === "result");
+      const { result } = answer;
       assert.deepEqual([result.number, result.regions.length, result.bytes.length > 0], [number, 0, number === 2]);
     }
     line.close();

@@ -15,13 +15,25 @@ export interface WorkerData {
   readonly replies: Int32Array<SharedArrayBuffer>;
   /** The line to the translator. */
   readonly translator: MessagePort;
+  /** It keeps translations on disk. */
+  readonly cached: boolean;
 }
 
-/** Starts a worker for the assignment. */
-export function startPcpu(assignment: PcpuAssignment, origin: bigint, listener: PcpuListener): PcpuThread {
+/**
+ * Starts a worker for the assignment.
+ * @param translations the folder that translations are kept in, if they are.
+ */
+export function startPcpu(
+  assignment: PcpuAssignment,
+  origin: bigint,
+  listener: PcpuListener,
+  translations: string | undefined,
+): PcpuThread {
   const replies = new Int32Array(new SharedArrayBuffer(4));
-  const translator = translatorLine();
-  const workerData: WorkerData = { assignment, origin, replies, translator };
+  const { kernel } = assignment;
+  const cache = translations === undefined || kernel === undefined ? undefined : { directory: translations, kernel };
+  const translator = translatorLine(cache);
+  const workerData: WorkerData = { assignment, origin, replies, translator, cached: cache !== undefined };
   // The file's own extension: `.ts` as it is written, `.js` in a build.
   const file = new URL(`./pcpu-worker${import.meta.url.endsWith(".ts") ? ".ts" : ".js"}`, import.meta.url);
   const name = `d${assignment.domain}v${assignment.vcpu}`;
