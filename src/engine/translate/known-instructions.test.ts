@@ -7,7 +7,7 @@ import { decode } from "../../x86/decode/decode.ts";
 import { formKey, formOf } from "../forms.ts";
 import { recordBytes, writeRecord } from "../record.ts";
 import { theOpcodeMap } from "../wasm-engine.ts";
-import { RegionCompiler } from "./job.ts";
+import { RegionCompiler } from "./compiler.ts";
 import type { RegionJob } from "./job.ts";
 
 const register = (random: Random) => random.below(8);

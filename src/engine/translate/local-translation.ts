@@ -1,7 +1,7 @@
 /** Translation on the thread that asks for it. */
 
 import { theOpcodeMap } from "../opcodes.ts";
-import { RegionCompiler } from "./job.ts";
+import { RegionCompiler } from "./compiler.ts";
 import type { TranslationResult } from "./job.ts";
 import type { TranslationService } from "./translator.ts";
 

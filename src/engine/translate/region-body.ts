@@ -69,12 +69,10 @@ export function decodeBody(from: Uint8Array): RegionBody {
     if (name === undefined) throw new Error("a body names no type of a value");
     return name;
   };
-  const routines = list(
-    (): RoutineImport => ({
-      name: String.fromCharCode(...list(byte)),
-      type: { parameters: list(type), results: list(type) },
-    }),
-  );
+  const routines = list((): RoutineImport => ({
+    name: String.fromCharCode(...list(byte)),
+    type: { parameters: list(type), results: list(type) },
+  }));
   const openCalls: number[] = [];
   const callees = list(() => {
     openCalls.push(unsigned());

@@ -18,7 +18,7 @@ import { PageGuard } from "./page-guard.ts";
 import { gather, jobOf } from "./gather.ts";
 import { HotCode } from "./hot-code.ts";
 import type { Wanted } from "./hot-code.ts";
-import { regionRoutines } from "./job.ts";
+import { regionRoutines } from "./compiler.ts";
 import type { RegionJob, RegionResult, TranslationJob, TranslationResult } from "./job.ts";
 import { Recipes } from "./recipe.ts";
 import type { Recipe } from "./recipe.ts";
