@@ -3,12 +3,13 @@ import type { Decoded } from "../x86/decode/decode.ts";
 import type { OpcodeMap } from "../x86/decode/opcode-map.ts";
 import { Vector } from "../x86/exceptions.ts";
 import { AddressTable } from "./address-table.ts";
+import { FrameContents, knownThreshold } from "./frame-contents.ts";
+import type { HotPlaces } from "./frame-contents.ts";
 import { Handler, hashIndex, singleBit } from "./dispatch.ts";
 import type { Place } from "./dispatch.ts";
 import { CodeFrame } from "./domain-memory.ts";
 import { DomainLayout, HashEntry } from "./layout.ts";
 import { RecordField, recordBytes, writeRecord } from "./record.ts";
-import { hashPage } from "./translate/recipe.ts";
 
 /** Finds the code of instructions, compiling forms as needed. */
 export interface FormSlots {
@@ -46,20 +47,6 @@ export interface CodeWatcher {
   flushed(): void;
 }
 
-/** What is known to become hot: places (mode × 4096 + page offset) by the hash of their page. */
-export interface HotPlaces {
-  places(hash: number): ReadonlyMap<number, unknown> | undefined;
-}
-/** Entries after which code of which that is known is hot. */
-const knownThreshold = 8;
-
-/** What is in a frame that has code. */
-interface Contents {
-  readonly hash: number;
-  /** Heads of it that are known to become hot. */
-  readonly known: ReadonlyMap<number, unknown> | undefined;
-}
-
 type Tail = "goto" | "lookUp" | "undefined" | "too-long";
 
 /**
@@ -79,10 +66,7 @@ export class CodeCache {
   readonly #watcher: CodeWatcher;
   /** Entries of a piece of code after which it is hot; 0: nobody counts. */
   readonly #threshold: number;
-  #profile: HotPlaces | undefined;
-  readonly #words: Int32Array;
-  /** Of frames with code, as far as anybody asked. */
-  readonly #contents = new Map<number, Contents>();
+  readonly #contents: FrameContents;
   /** Blocks and instructions decoded, and how often everything or a frame was forgotten. */
   readonly statistics = { blocks: 0, instructions: 0, invalidations: 0, flushes: 0 };
 
@@ -91,7 +75,7 @@ export class CodeCache {
     this.#forms = forms;
     this.#view = new DataView(memory.buffer);
     this.#bytes = new Uint8Array(memory.buffer);
-    this.#words = new Int32Array(memory.buffer);
+    this.#contents = new FrameContents(new Int32Array(memory.buffer), (frame) => this.#frames.has(frame));
     this.#codeFrames = new Uint8Array(memory.buffer, DomainLayout.codeFrames, memory.buffer.byteLength / frameBytes);
     this.#watcher = watcher;
     this.#threshold = threshold;
@@ -178,20 +162,11 @@ export class CodeCache {
     this.#enter(at, mode, first, 2);
   }
 
-  /** What a head counts down from: little where the code is known to become hot. */
-  #countOf(at: number, mode: number): number {
-    if (this.#profile === undefined) return this.#threshold;
-    const { known } = this.#contentsOf(Math.floor(at / frameBytes));
-    const isKnown = known?.has(mode * frameBytes + (at % frameBytes)) === true;
-    return isKnown ? Math.min(knownThreshold, this.#threshold) : this.#threshold;
-  }
-
   /** Makes code hot earlier of which it is known that it will be. */
   useProfile(profile: HotPlaces): void {
-    this.#profile = profile;
-    this.#contents.clear();
+    this.#contents.use(profile);
     for (const frame of this.#frames.keys()) {
-      for (const place of this.#contentsOf(frame).known?.keys() ?? []) {
+      for (const place of this.#contents.of(frame).known?.keys() ?? []) {
         const { head } = this.find(frame * frameBytes + (place % frameBytes), Math.floor(place / frameBytes));
         if (head === undefined || this.#view.getUint16(head + RecordField.handler, true) !== Handler.head) continue;
         const count = this.#view.getInt32(head + RecordField.immediate, true);
@@ -202,18 +177,7 @@ export class CodeCache {
 
   /** A hash of what is in the frame at a byte address. */
   contentHash(at: number): number {
-    return this.#contentsOf(Math.floor(at / frameBytes)).hash;
-  }
-
-  #contentsOf(frame: number): Contents {
-    const before = this.#contents.get(frame);
-    if (before !== undefined) return before;
-    const words = frameBytes / 4;
-    const hash = hashPage(this.#words.subarray(frame * words, (frame + 1) * words));
-    const contents = { hash, known: this.#profile?.places(hash) };
-    // Others may change without anybody's notice.
-    if (this.#frames.has(frame)) this.#contents.set(frame, contents);
-    return contents;
+    return this.#contents.of(Math.floor(at / frameBytes)).hash;
   }
 
   /** Writes a head for the code at `at`, whose record stands behind it. @returns the records that it takes. */
@@ -221,7 +185,11 @@ export class CodeCache {
     if (this.#threshold === 0 || (mode & singleBit) !== 0) return 0;
     this.#view.setUint16(record + RecordField.handler, Handler.head, true);
     this.#view.setUint16(record + RecordField.start, at % frameBytes, true);
-    setSmall(this.#view, record + RecordField.immediate, this.#countOf(at, mode));
+    setSmall(
+      this.#view,
+      record + RecordField.immediate,
+      this.#contents.isKnown(at, mode) ? Math.min(knownThreshold, this.#threshold) : this.#threshold,
+    );
     this.#view.setInt32(record + RecordField.displacement, at, true);
     this.#view.setUint16(record + RecordField.immediate2, mode, true);
     this.#decoding(mode).heads.set(at, record);
@@ -367,7 +335,7 @@ export class CodeCache {
     const blocks = this.#frames.get(frame);
     if (blocks === undefined) return;
     this.#frames.delete(frame);
-    this.#contents.delete(frame);
+    this.#contents.forget(frame);
     this.#watcher.frameForgotten(frame);
     this.statistics.invalidations += 1;
     for (const { mode, hash, first, count } of blocks) {

@@ -16,7 +16,7 @@ function queue(...counts: readonly number[]) {
     view.setInt32(head + RecordField.immediate, count, true);
     view.setInt32(head + RecordField.displacement, at, true);
     view.setUint16(head + RecordField.immediate2, 2, true);
-    const each: Wanted = { head, at, mode: 2, frames: new Map() };
+    const each: Wanted = { head, at, mode: 2, frames: new Map(), recipe: undefined };
     hot.add(each);
     return each;
   });
