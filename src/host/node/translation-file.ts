@@ -2,11 +2,11 @@
 
 import { Buffer } from "node:buffer";
 import {
-  closeSync, constants, fstatSync, ftruncateSync, futimesSync, linkSync, lstatSync, mkdirSync, openSync, readSync, readdirSync,
+  closeSync, constants, existsSync, fstatSync, ftruncateSync, futimesSync, linkSync, lstatSync, mkdirSync, openSync, readSync, readdirSync,
   rmSync, writeSync,
 } from "node:fs"; // prettier-ignore
 import { randomUUID } from "node:crypto";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { crc32 } from "node:zlib";
 import type { SavedBodies } from "../../engine/translate/body-store.ts";
 
@@ -50,7 +50,7 @@ export function openTranslations(
 ): TranslationFile | undefined {
   const name = `${translator}-${kernel}`;
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    makeDirectory(directory);
     removeOld(directory, translator);
     const header = Buffer.from(`xenolith translations 1 ${name}\n`);
     const path = join(directory, `${name}${SUFFIX}`);
@@ -61,6 +61,17 @@ export function openTranslations(
     );
   } catch {
     return undefined;
+  }
+}
+
+/** Makes a directory and those above it. Node's own `recursive` never comes back where mkdir keeps failing, as in /proc. */
+function makeDirectory(path: string): void {
+  if (existsSync(path)) return;
+  if (dirname(path) !== path) makeDirectory(dirname(path));
+  try {
+    mkdirSync(path, 0o700);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
   }
 }
 
