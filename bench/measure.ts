@@ -1,6 +1,9 @@
 /** One run of everything: guests of all peers side by side, programs in turn, so that all meet the same machine. */
 
 import { readFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { bootGuest } from "./guest/console.ts";
 import type { BenchGuest } from "./guest/console.ts";
 import type { Native } from "./peers/native.ts";
@@ -10,7 +13,7 @@ import type { Program } from "./suite.ts";
 
 /** A time that was measured once. */
 export interface Sample {
-  /** A program's name, or "boot". */
+  /** A program's name, or "boot"; "boot-warm" is a boot with the translations that one before it has left. */
   readonly benchmark: string;
   /** A peer's name, or "native". */
   readonly peer: string;
@@ -65,6 +68,7 @@ export async function measureOnce(plan: Plan, turn: number, listener: Listener):
     const files = plan.files[peer.architecture];
     if (files === undefined) continue;
     try {
+      if (plan.size === "small") await measureWarmBoot(peer, files, listener);
       const guest = guests.use(await bootGuest(peer, files));
       running.set(peer, guest);
       listener.sample({
@@ -100,6 +104,22 @@ export async function measureOnce(plan: Plan, turn: number, listener: Listener):
   for (const [peer, guest] of running) {
     const { resident, largest } = residentMemory(guest.processId);
     listener.memory(peer.name, resident, largest);
+  }
+}
+
+/** Boots a guest twice with a cache of its own, and tells of the second time. */
+async function measureWarmBoot(peer: Peer, files: GuestFiles, listener: Listener): Promise<void> {
+  const { launchCached } = peer;
+  if (launchCached === undefined) return;
+  const directory = await mkdtemp(join(tmpdir(), "xenolith-bench-"));
+  try {
+    const cached: Peer = { ...peer, launch: (each) => launchCached(each, directory) };
+    await (await bootGuest(cached, files))[Symbol.asyncDispose]();
+    await using guest = await bootGuest(cached, files);
+    const { bootSeconds: seconds, bootCounters: counters } = guest;
+    listener.sample({ benchmark: "boot-warm", peer: peer.name, phase: "first", rounds: 1, seconds, counters });
+  } finally {
+    await rm(directory, { recursive: true, force: true });
   }
 }
 

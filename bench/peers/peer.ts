@@ -24,6 +24,8 @@ export interface Peer {
   /** Why it cannot run here, and what to do; undefined when it can. */
   readonly missing: string | undefined;
   readonly launch: (files: GuestFiles) => Launch;
+  /** The same with a cache of translations in a directory, where the peer can have one; {@link launch} has none. */
+  readonly launchCached?: (files: GuestFiles, directory: string) => Launch;
   /** "messages": the program answers the message "statistics" with counters. "none": it has none. */
   readonly statistics: "messages" | "none";
 }

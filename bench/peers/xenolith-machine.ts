@@ -1,6 +1,7 @@
 /**
  * A Xenolith domain with its console on standard input and output. Answers the message "statistics" of the process that
- * started it. `node xenolith-machine.ts --kernel FILE --initrd FILE --memory MEGABYTES --append COMMAND-LINE`
+ * started it. `node xenolith-machine.ts --kernel FILE --initrd FILE --memory MEGABYTES --append COMMAND-LINE
+ * [--translations DIRECTORY]`
  */
 import { readFile } from "node:fs/promises";
 import { Readable, Writable } from "node:stream";
@@ -10,10 +11,12 @@ import { nodeMachine } from "../../src/host/node/machine.ts";
 import { Host } from "../../src/toolstack/host.ts";
 
 const text = { type: "string" } as const;
-const { values } = parseArgs({ options: { kernel: text, initrd: text, memory: text, append: text } });
-const { kernel = "", initrd = "", memory = "512", append = "" } = values;
+const { values } = parseArgs({
+  options: { kernel: text, initrd: text, memory: text, append: text, translations: text },
+});
+const { kernel = "", initrd = "", memory = "512", append = "", translations } = values;
 
-await using host = await Host.open(nodeMachine());
+await using host = await Host.open(nodeMachine(undefined, { translations }));
 const guest = await host.create({
   name: "bench",
   kernel: await readFile(kernel),
