@@ -32,7 +32,7 @@ export interface ControlLine {
 }
 
 /** Entries after which code is wanted translated. Fewer do not help: the translator takes what is hottest, and is busy as it is. */
-const defaultThreshold = 300;
+const defaultThreshold = 1000;
 
 /**
  * Runs a vCPU to its domain's end. Blocks the calling thread.
