@@ -1,7 +1,8 @@
 /**
  * How V8 is to compile WebAssembly, which is what guest code becomes: at once by its baseline compiler, whose code runs at half of
  * the optimising one's speed and costs a fifteenth, and what is hot again. Measured: more threads, and a garbage collector with
- * threads, take the guest's core away. Young generations are small since every thread has one: 65 MB less, and nothing slower.
+ * threads, take the guest's core away. Young generations are small since every thread has one: 65 MB less, and nothing slower;
+ * old ones are collected late, since that stops the guest for a tenth of a second.
  * V8 reads these when it starts only.
  */
 export const V8_FLAGS = [

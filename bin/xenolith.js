@@ -7,7 +7,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { constants, homedir } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { V8_FLAGS } from "./v8-flags.js";
 
@@ -61,13 +61,18 @@ function bundledNode() {
 
 /**
  * The environment, and in it where Node keeps what it has compiled of our sources: every thread of the next start is spared that
- * (1.1 s instead of 1.8 until `xenolith hello` is done). It goes beside the images: where there is no cache yet, or none can be,
- * Node does without.
+ * (1.1 s instead of 1.8 until `xenolith hello` is done). It goes beside the images, where cacheDirectory of src/host/node/images.ts
+ * has them, which this cannot import: where there is no cache yet, or none can be, Node does without.
  */
 function environment() {
-  const caches = process.env.XDG_CACHE_HOME || join(homedir(), ".cache");
-  const ours = process.env.XENOLITH_CACHE || join(caches, "xenolith");
-  return existsSync(ours) ? { NODE_COMPILE_CACHE: join(ours, "compiled"), ...process.env } : process.env;
+  const { XENOLITH_CACHE: chosen, XDG_CACHE_HOME: caches } = process.env;
+  try {
+    const ours = chosen || join(caches?.startsWith("/") ? caches : join(homedir(), ".cache"), "xenolith");
+    return existsSync(ours) ? { NODE_COMPILE_CACHE: join(resolve(ours), "compiled"), ...process.env } : process.env;
+  } catch {
+    // This user has no home directory.
+    return process.env;
+  }
 }
 
 /** Becomes the other program where Node can do that, otherwise stands in for it: signals go in, the exit status out. */
